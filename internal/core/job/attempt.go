@@ -1,0 +1,92 @@
+package job
+
+import "drover/internal/core/resource"
+
+// Cause is the class of a failure, for reports that group failures.
+type Cause string
+
+// The causes. A succeeded attempt has none.
+const (
+	CauseExit       Cause = "exit"       // the command ended with a code above 0
+	CauseSignal     Cause = "signal"     // a signal ended it
+	CauseMemory     Cause = "memory"     // over its memory limit
+	CauseTimeout    Cause = "timeout"    // over its timeout
+	CauseHost       Cause = "host"       // its host was lost
+	CauseStart      Cause = "start"      // the command could not be started
+	CauseStageIn    Cause = "stage-in"   // its input could not be fetched
+	CauseStageOut   Cause = "stage-out"  // its result could not be stored
+	CauseTerminated Cause = "terminated" // a user ended it
+	CauseCancelled  Cause = "cancelled"  // a user cancelled it before it started
+	CauseDependency Cause = "dependency" // a job it depends on failed
+)
+
+// Words of AWS Batch that clients match on.
+const (
+	ReasonExited       = "Essential container in task exited"
+	ReasonStart        = "Task failed to start"
+	ReasonTimeout      = "Job attempt duration exceeded timeout"
+	ReasonMemory       = "OutOfMemoryError: Container killed due to memory usage"
+	ReasonDependency   = "Dependent Job failed"
+	ReasonArrayFailed  = "Array Child Job failed"
+	ReasonArraySuccess = "Array Child Job succeeded"
+)
+
+// HostLost is the statusReason of an attempt whose host went away.
+func HostLost(instance string) string { return "Host EC2 (instance " + instance + ") terminated." }
+
+// Usage is what an attempt consumed.
+type Usage struct {
+	CPUMillis  int64 `json:"cpuMillis"`
+	PeakMemKiB int64 `json:"peakMemKiB"`
+	BytesIn    int64 `json:"bytesIn"`
+	BytesOut   int64 `json:"bytesOut"`
+}
+
+// Exit is how an attempt ended, told by the worker.
+type Exit struct {
+	Code      *int32 `json:"code,omitempty"`      // absent when nothing ran
+	Reason    string `json:"reason,omitempty"`    // container.reason, e.g. ReasonMemory
+	Cause     Cause  `json:"cause,omitempty"`     // empty when it succeeded
+	ErrorLine string `json:"errorLine,omitempty"` // last line of output of a failed attempt, secrets masked, ≤ 512 bytes
+	Usage     Usage  `json:"usage"`
+}
+
+// OK reports whether the attempt succeeded.
+func (e *Exit) OK() bool { return e.Code != nil && *e.Code == 0 && e.Cause == "" }
+
+// Lease is the right to run one attempt. Fence rises by one with each lease of a unit;
+// everything a worker says about the attempt carries it.
+type Lease struct {
+	Ref     Ref    `json:"ref"`
+	Attempt int32  `json:"attempt"` // from 1
+	Fence   uint32 `json:"fence"`
+}
+
+// Assignment is a lease with all that a worker needs to run the attempt.
+type Assignment struct {
+	Lease
+	ID             ID              `json:"id"`
+	Name           string          `json:"name"`
+	Queue          string          `json:"queue"`
+	Environment    string          `json:"environment"` // compute environment
+	Definition     string          `json:"definition"`  // "name:revision"
+	Image          string          `json:"image"`
+	Command        []string        `json:"command,omitempty"`
+	Variables      []Variable      `json:"variables,omitempty"`
+	Need           resource.Vector `json:"need"`
+	Size           int32           `json:"size,omitempty"`
+	TimeoutSeconds int32           `json:"timeoutSeconds,omitempty"`
+	Stage          string          `json:"stage,omitempty"`
+	Log            string          `json:"log"` // log stream in group /aws/batch/job
+}
+
+// Name is the public id of the unit that the assignment runs.
+func (a *Assignment) UnitName() string { return Name(a.ID, a.Ref.Index) }
+
+// Report is one thing a worker says about an attempt.
+type Report struct {
+	Lease
+	Started bool  `json:"started,omitempty"` // the command runs
+	Exit    *Exit `json:"exit,omitempty"`    // the attempt ended
+	At      int64 `json:"at"`                // µs since 1970, by the worker's clock
+}

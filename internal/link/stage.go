@@ -15,11 +15,11 @@ const StagePlanVersion = 1
 // "{out}" (anywhere in a word) stand for local paths that the worker chooses.
 type StagePlan struct {
 	Version int    `json:"v"`
-	Items   int64  `json:"items"` // length of the work list
-	Chunk   int64  `json:"chunk"` // items per list object
-	Lists   string `json:"lists"` // s3://bucket/prefix/ of the list objects, see ListKey
-	In      string `json:"in"`    // s3://bucket/prefix/ below which each item's Path is
-	Out     string `json:"out"`   // s3://bucket/prefix/ below which results go, under the item's Path
+	Items   int64  `json:"items"`            // length of the work list
+	Chunk   int64  `json:"chunk"`            // items per list object
+	Lists   string `json:"lists"`            // s3://bucket/prefix/ of the list objects, see ListKey
+	In      string `json:"in"`               // s3://bucket/prefix/ below which each item's Path is
+	Out     string `json:"out"`              // s3://bucket/prefix/ below which results go, under the item's Path
 	Stdin   bool   `json:"stdin,omitempty"`  // the input file is standard input, not {in}
 	Stdout  bool   `json:"stdout,omitempty"` // standard output is the result, not {out}; standard error is logged
 

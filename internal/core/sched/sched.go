@@ -1,0 +1,397 @@
+// Package sched decides which waiting units run where.
+//
+// State is fed with everything that matters (queues, compute environments, hosts, units
+// that became RUNNABLE or stopped being so, capacity given back) and decides on demand.
+// It is deterministic: the same calls in the same order give the same placements. It
+// promises that a unit is placed at most once per Add, that no host gives more than it
+// has and no environment more than its maxvCpus, and that it can say of every waiting
+// unit why it waits.
+//
+// The order: queues by priority, high first, then by name; inside a queue units that are
+// to be retried, then first in, first out. A unit that does not fit is passed over (AWS
+// Batch moves on in its cycle too); its reason is on record until it fits.
+//
+// Units are folded by shape (what they ask for), so that a decision costs shapes and
+// hosts, not waiting jobs; an array is one entry with spans of waiting children.
+package sched
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"drover/internal/core/job"
+	"drover/internal/core/resource"
+)
+
+// Executors that a unit may need of its host.
+const (
+	Process = "process" // image "host"
+	Docker  = "docker"  // any other image
+)
+
+// Shape is what a unit asks for. Units of one shape fit the same places.
+type Shape struct {
+	Need     resource.Vector
+	Executor string
+}
+
+// Placement gives a unit its place.
+type Placement struct {
+	Ref         job.Ref
+	Environment string
+	Host        string
+}
+
+type span struct{ lo, hi int32 } // children [lo, hi); a plain job is [Whole, Whole+1)
+
+type entry struct {
+	key   job.Key
+	order int64
+	spans []span // sorted, disjoint, not empty
+}
+
+// bucket holds the waiting units of one shape in one queue, sorted by order.
+type bucket struct {
+	shape   Shape
+	entries []*entry
+	byOrder map[int64]*entry
+	failed  bool // does not fit anywhere in the pass under way
+}
+
+type queue struct {
+	job.Queue
+	buckets []*bucket
+}
+
+type environment struct {
+	job.Environment
+	used int64 // milli vCPU
+}
+
+type host struct {
+	id        string
+	capacity  resource.Vector
+	free      resource.Vector
+	executors []string
+	open      bool // takes new work
+}
+
+// State is the scheduler's memory. It belongs to one goroutine.
+type State struct {
+	queues       []*queue       // by priority, then name
+	environments []*environment // by name
+	hosts        []*host        // by id
+	waiting      int64
+}
+
+// New gives an empty State.
+func New() *State { return &State{} }
+
+// Waiting is the number of RUNNABLE units.
+func (s *State) Waiting() int64 { return s.waiting }
+
+func (s *State) queue(name string) *queue {
+	for _, q := range s.queues {
+		if q.Name == name {
+			return q
+		}
+	}
+	return nil
+}
+
+func (s *State) environment(name string) *environment {
+	for _, e := range s.environments {
+		if e.Name == name {
+			return e
+		}
+	}
+	return nil
+}
+
+func (s *State) host(id string) *host {
+	i, ok := slices.BinarySearchFunc(s.hosts, id, func(h *host, id string) int { return strings.Compare(h.id, id) })
+	if !ok {
+		return nil
+	}
+	return s.hosts[i]
+}
+
+// SetQueue adds a queue or changes it.
+func (s *State) SetQueue(q job.Queue) {
+	if old := s.queue(q.Name); old != nil {
+		old.Queue = q
+	} else {
+		s.queues = append(s.queues, &queue{Queue: q})
+	}
+	slices.SortFunc(s.queues, func(a, b *queue) int {
+		return cmp.Or(cmp.Compare(b.Priority, a.Priority), strings.Compare(a.Name, b.Name))
+	})
+}
+
+// RemoveQueue forgets a queue and whatever waits in it.
+func (s *State) RemoveQueue(name string) {
+	s.queues = slices.DeleteFunc(s.queues, func(q *queue) bool {
+		if q.Name != name {
+			return false
+		}
+		for _, b := range q.buckets {
+			for _, e := range b.entries {
+				s.waiting -= e.len()
+			}
+		}
+		return true
+	})
+}
+
+// SetEnvironment adds a compute environment or changes it.
+func (s *State) SetEnvironment(e job.Environment) {
+	if old := s.environment(e.Name); old != nil {
+		old.Environment = e
+		return
+	}
+	s.environments = append(s.environments, &environment{Environment: e})
+}
+
+// RemoveEnvironment forgets a compute environment.
+func (s *State) RemoveEnvironment(name string) {
+	s.environments = slices.DeleteFunc(s.environments, func(e *environment) bool { return e.Name == name })
+}
+
+// SetHost adds a host or changes its capacity. A new host takes no work before OpenHost.
+func (s *State) SetHost(id string, capacity resource.Vector, executors []string) {
+	if h := s.host(id); h != nil {
+		used := h.capacity.Sub(h.free)
+		h.capacity, h.free, h.executors = capacity, capacity.Sub(used), executors
+		return
+	}
+	s.hosts = append(s.hosts, &host{id: id, capacity: capacity, free: capacity, executors: executors})
+	slices.SortFunc(s.hosts, func(a, b *host) int { return strings.Compare(a.id, b.id) })
+}
+
+// OpenHost says whether the host takes new work.
+func (s *State) OpenHost(id string, open bool) {
+	if h := s.host(id); h != nil {
+		h.open = open
+	}
+}
+
+// RemoveHost forgets a host; what ran there must be released first.
+func (s *State) RemoveHost(id string) {
+	s.hosts = slices.DeleteFunc(s.hosts, func(h *host) bool { return h.id == id })
+}
+
+// Free is what a host has left.
+func (s *State) Free(id string) resource.Vector {
+	if h := s.host(id); h != nil {
+		return h.free
+	}
+	return resource.Vector{}
+}
+
+// Take accounts for a unit that runs already (after a restart of the manager).
+func (s *State) Take(hostID, env string, need resource.Vector) {
+	if h := s.host(hostID); h != nil {
+		h.free = h.free.Sub(need)
+	}
+	if e := s.environment(env); e != nil {
+		e.used += need.MilliVCPU
+	}
+}
+
+// Release gives back what a unit held.
+func (s *State) Release(hostID, env string, need resource.Vector) {
+	if h := s.host(hostID); h != nil {
+		h.free = h.free.Add(need)
+	}
+	if e := s.environment(env); e != nil {
+		e.used -= need.MilliVCPU
+	}
+}
+
+// retryBase sorts units that wait for another attempt before everything else.
+const retryBase = -1 << 62
+
+// Order is the place in a queue of a job's units; again is true for those that ran before
+// (AWS Batch: a retried job goes to the front of its queue).
+func Order(k job.Key, again bool) int64 {
+	if again {
+		return retryBase + int64(k)
+	}
+	return int64(k)
+}
+
+// Add makes units [lo, hi) of a job wait in a queue. For a plain job lo is job.Whole and
+// hi is job.Whole+1. Units that wait already are not added again.
+func (s *State) Add(queueName string, shape Shape, k job.Key, again bool, lo, hi int32) {
+	q := s.queue(queueName)
+	if q == nil || lo >= hi {
+		return
+	}
+	b := q.bucket(shape)
+	order := Order(k, again)
+	e := b.byOrder[order]
+	if e == nil {
+		e = &entry{key: k, order: order}
+		i, _ := slices.BinarySearchFunc(b.entries, order, func(e *entry, o int64) int { return cmp.Compare(e.order, o) })
+		b.entries = slices.Insert(b.entries, i, e)
+		b.byOrder[order] = e
+	}
+	s.waiting += e.add(span{lo, hi})
+}
+
+// Remove takes units [lo, hi) of a job out of the waiting ones, wherever they wait.
+func (s *State) Remove(queueName string, shape Shape, k job.Key, lo, hi int32) {
+	q := s.queue(queueName)
+	if q == nil {
+		return
+	}
+	b := q.bucket(shape)
+	for _, again := range [2]bool{false, true} {
+		if e := b.byOrder[Order(k, again)]; e != nil {
+			s.waiting -= e.remove(span{lo, hi})
+			b.drop(e)
+		}
+	}
+}
+
+func (q *queue) bucket(shape Shape) *bucket {
+	for _, b := range q.buckets {
+		if b.shape == shape {
+			return b
+		}
+	}
+	b := &bucket{shape: shape, byOrder: map[int64]*entry{}}
+	q.buckets = append(q.buckets, b)
+	return b
+}
+
+// drop forgets an entry that has become empty.
+func (b *bucket) drop(e *entry) {
+	if len(e.spans) > 0 {
+		return
+	}
+	delete(b.byOrder, e.order)
+	if i, ok := slices.BinarySearchFunc(b.entries, e.order, func(e *entry, o int64) int { return cmp.Compare(e.order, o) }); ok {
+		if i == 0 {
+			b.entries = b.entries[1:] // the head goes at every placement: do not move the rest
+			return
+		}
+		b.entries = slices.Delete(b.entries, i, i+1)
+	}
+}
+
+func (e *entry) len() int64 {
+	var n int64
+	for _, s := range e.spans {
+		n += int64(s.hi - s.lo)
+	}
+	return n
+}
+
+// add joins a span in and returns how many units are new.
+func (e *entry) add(n span) int64 {
+	before := e.len()
+	i, _ := slices.BinarySearchFunc(e.spans, n.lo, func(s span, lo int32) int { return cmp.Compare(s.hi, lo) })
+	j := i
+	for j < len(e.spans) && e.spans[j].lo <= n.hi {
+		n.lo, n.hi = min(n.lo, e.spans[j].lo), max(n.hi, e.spans[j].hi)
+		j++
+	}
+	e.spans = slices.Replace(e.spans, i, j, n)
+	return e.len() - before
+}
+
+// remove cuts a span out and returns how many units went.
+func (e *entry) remove(n span) int64 {
+	before := e.len()
+	var out []span
+	for _, s := range e.spans {
+		if s.lo < min(s.hi, n.lo) {
+			out = append(out, span{s.lo, min(s.hi, n.lo)})
+		}
+		if max(s.lo, n.hi) < s.hi {
+			out = append(out, span{max(s.lo, n.hi), s.hi})
+		}
+	}
+	e.spans = out
+	return before - e.len()
+}
+
+// Decide places waiting units until nothing fits or limit is reached. What it places is
+// accounted for and no longer waits.
+func (s *State) Decide(limit int) []Placement {
+	if s.waiting == 0 {
+		return nil
+	}
+	var out []Placement
+	for _, q := range s.queues {
+		for _, b := range q.buckets {
+			b.failed = false
+		}
+		for len(out) < limit {
+			b := q.next()
+			if b == nil {
+				break
+			}
+			env, h := s.place(q, b.shape)
+			if h == nil {
+				b.failed = true
+				continue
+			}
+			h.free = h.free.Sub(b.shape.Need)
+			env.used += b.shape.Need.MilliVCPU
+			out = append(out, Placement{Ref: s.pop(b), Environment: env.Name, Host: h.id})
+		}
+	}
+	return out
+}
+
+// next is the bucket whose head is first in the queue's order among those that may fit.
+func (q *queue) next() *bucket {
+	var best *bucket
+	for _, b := range q.buckets {
+		if !b.failed && len(b.entries) > 0 && (best == nil || b.entries[0].order < best.entries[0].order) {
+			best = b
+		}
+	}
+	return best
+}
+
+func (s *State) pop(b *bucket) job.Ref {
+	e := b.entries[0]
+	r := job.Ref{Key: e.key, Index: e.spans[0].lo}
+	if e.spans[0].lo++; e.spans[0].lo == e.spans[0].hi {
+		e.spans = e.spans[1:]
+	}
+	s.waiting--
+	b.drop(e)
+	return r
+}
+
+// place finds room: environments in the queue's order, then the host with the most free
+// vCPUs that fits, so that work spreads.
+func (s *State) place(q *queue, shape Shape) (*environment, *host) {
+	for _, name := range q.Environments {
+		e := s.environment(name)
+		if e == nil || !e.takes(shape) || e.used+shape.Need.MilliVCPU > e.MaxMilliVCPU {
+			continue
+		}
+		var best *host
+		for _, h := range s.hosts {
+			if h.open && h.has(shape.Executor) && shape.Need.Fits(h.free) && (best == nil || h.free.MilliVCPU > best.free.MilliVCPU) {
+				best = h
+			}
+		}
+		if best != nil {
+			return e, best
+		}
+	}
+	return nil, nil
+}
+
+func (e *environment) takes(shape Shape) bool {
+	return e.Enabled && (shape.Executor != Process || e.HostJobs)
+}
+
+func (h *host) has(executor string) bool { return slices.Contains(h.executors, executor) }

@@ -1,0 +1,273 @@
+package manager
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"strconv"
+	"strings"
+
+	"drover/internal/core/job"
+	"drover/internal/core/sched"
+)
+
+// Options of a Core.
+type Options struct {
+	LeaseTTL  int64 // µs without a word from a host until its leases end
+	KeepEnded int64 // µs that an ended job stays in memory after its end
+}
+
+// Core makes every decision of the manager in memory. It does no IO, reads no clock and
+// starts no goroutine; one goroutine owns it. Its methods leave their effects in a batch
+// which the owner takes with Take, commits, and only then acts on. Decisions may run ahead
+// of commits: a failed commit ends the process, and the next Core starts from the rows.
+type Core struct {
+	opt    Options
+	next   job.Key
+	jobs   map[job.Key]*entry
+	byID   map[job.ID]*entry
+	tokens map[string]*entry
+	queues map[string]job.Queue
+	envs   map[string]job.Environment
+	hosts  map[string]*host
+	order  []string // host ids in order, for deterministic walks
+	sched  *sched.State
+	work   []task   // settling that is left to do, in chunks
+	chain  *entry   // the SEQUENTIAL array whose children a task walks now
+	ended  []*entry // in order of their end, to be dropped from memory
+	tick   int64    // mono time of the last Tick
+
+	seq     int64
+	durable int64
+	batch   Batch
+	dirty   []*entry
+	units   map[job.Ref]int // place in batch.Units, so that a unit is written once a batch
+}
+
+// entry is one job in memory.
+type entry struct {
+	spec    *job.Spec
+	created int64
+	unit    job.Unit   // a plain job; of an array its parent
+	array   *job.Array // nil for a plain job
+	why     string     // statusReason of untouched children
+	shape   sched.Shape
+	open    int32    // AfterJob dependencies not yet satisfied
+	paired  []*entry // N_TO_N partners that are not all SUCCEEDED
+	chained bool     // SEQUENTIAL
+	after   []waiter // jobs that wait for this one
+	tags    map[string]string
+	dirty   bool
+	isNew   bool // inserted in the batch under way
+	endSeq  int64
+	endMono int64
+}
+
+// waiter is a job that waits for another, and how.
+type waiter struct {
+	e    *entry
+	kind job.DependencyKind
+}
+
+// task is settling work that is too much for one step.
+type task struct {
+	e    *entry
+	kind taskKind
+	next int32
+}
+
+type taskKind uint8
+
+const (
+	pairTask    taskKind = iota + 1 // look at every child of e again: release or doom it
+	killTask                        // end every active child of e
+	advanceTask                     // a job that e waited for has ended: move e
+)
+
+// New gives a Core that continues from an image.
+func New(opt Options, img Image, now Instant) *Core {
+	c := &Core{
+		opt: opt, next: max(img.NextKey, 1), tick: now.Mono,
+		jobs: map[job.Key]*entry{}, byID: map[job.ID]*entry{}, tokens: map[string]*entry{},
+		queues: map[string]job.Queue{}, envs: map[string]job.Environment{}, hosts: map[string]*host{},
+		sched: sched.New(), units: map[job.Ref]int{},
+	}
+	for _, e := range img.Environments {
+		c.envs[e.Name] = e
+		c.sched.SetEnvironment(e)
+	}
+	for _, q := range img.Queues {
+		c.queues[q.Name] = q
+		c.sched.SetQueue(q)
+	}
+	for _, h := range img.Hosts {
+		c.addHost(h, now)
+	}
+	c.Adopt(img.Jobs, now)
+	for _, l := range img.Jobs {
+		if e := c.jobs[l.Spec.Key]; !e.unit.Status.Terminal() {
+			c.resume(e, now)
+		}
+	}
+	return c
+}
+
+// Take ends the batch under way and gives it to the caller, who must commit batches in
+// order and then say so with Committed.
+func (c *Core) Take() *Batch {
+	for _, e := range c.dirty {
+		e.dirty, e.isNew = false, false
+		c.batch.Jobs = append(c.batch.Jobs, e.row())
+	}
+	c.seq++
+	b := c.batch
+	b.Seq = c.seq
+	c.batch, c.dirty = Batch{}, c.dirty[:0]
+	clear(c.units)
+	return &b
+}
+
+// Pending reports whether the batch under way has anything in it.
+func (c *Core) Pending() bool { return len(c.dirty) > 0 || !c.batch.Empty() }
+
+// Committed says that batches up to seq are durable.
+func (c *Core) Committed(seq int64) { c.durable = max(c.durable, seq) }
+
+// Busy reports whether settling work is left; call Work.
+func (c *Core) Busy() bool { return len(c.work) > 0 }
+
+func (c *Core) touch(e *entry) {
+	if !e.dirty {
+		e.dirty = true
+		c.dirty = append(c.dirty, e)
+	}
+}
+
+func (e *entry) row() JobRow {
+	r := JobRow{
+		Key: e.spec.Key, Status: e.unit.Status, Reason: e.unit.StatusReason,
+		Cancelled: e.unit.Cancelled, Terminated: e.unit.Terminated, UserReason: e.unit.UserReason, Tags: e.tags,
+	}
+	if e.unit.Status.Terminal() {
+		r.Stopped = e.unit.Stopped
+	}
+	if e.array != nil {
+		r.Base, r.BaseReason, r.Counts = e.array.Base(), e.why, e.array.Counts()
+	}
+	return r
+}
+
+// moved records a change of status of units [lo, hi], joining runs that follow each other.
+func (c *Core) moved(e *entry, lo, hi int32, from, to job.Status, now Instant) {
+	if from == to {
+		return
+	}
+	t := c.batch.Transitions
+	if n := len(t); n > 0 && lo > job.Whole {
+		// Children start and end in order most of the time: extend a run of the same step.
+		for i := n - 1; i >= max(0, n-8); i-- {
+			if p := &t[i]; p.Key == e.spec.Key && p.Hi+1 == lo && p.Lo > job.Whole && p.From == from && p.To == to && !c.after(t[i+1:], e.spec.Key, lo, hi) {
+				p.Hi = hi
+				return
+			}
+		}
+	}
+	c.batch.Transitions = append(t, Transition{At: now.Wall, Key: e.spec.Key, ID: e.spec.ID, Lo: lo, Hi: hi, From: from, To: to})
+}
+
+// after reports whether any of the transitions speaks of units [lo, hi] of the job: then
+// an earlier row may not be extended over them, for the order of their steps would be lost.
+func (c *Core) after(t []Transition, k job.Key, lo, hi int32) bool {
+	for i := range t {
+		if t[i].Key == k && t[i].Lo <= hi && lo <= t[i].Hi {
+			return true
+		}
+	}
+	return false
+}
+
+// step applies one event to a unit and records everything that follows from it, but not
+// what it means for other jobs: that is settle.
+func (c *Core) step(e *entry, i int32, ev job.Event, now Instant) (job.Unit, job.Change, error) {
+	u := e.get(i)
+	before := u
+	u, ch, err := job.Step(u, e.spec.Retry, ev, now.Wall)
+	if err != nil || u == before && !ch.Stop {
+		return u, ch, err
+	}
+	if before.Status == job.Runnable && ch.Moved() && ch.To != job.Starting {
+		c.sched.Remove(e.spec.Queue, e.shape, e.spec.Key, i, i+1)
+	}
+	e.put(i, u)
+	c.touch(e)
+	if i != job.Whole || u.Attempt > 0 {
+		c.writeUnit(job.Ref{Key: e.spec.Key, Index: i}, u)
+	}
+	c.moved(e, i, i, ch.From, ch.To, now)
+	if ch.Ended {
+		c.free(before, job.Ref{Key: e.spec.Key, Index: i}, e)
+		if ch.To == job.Runnable {
+			c.batch.History = append(c.batch.History, UnitRow{job.Ref{Key: e.spec.Key, Index: i}, u})
+		}
+	}
+	if ch.To == job.Runnable && ch.Moved() {
+		c.sched.Add(e.spec.Queue, e.shape, e.spec.Key, u.Attempt > 0, i, i+1)
+	}
+	return u, ch, nil
+}
+
+func (c *Core) writeUnit(r job.Ref, u job.Unit) {
+	if i, ok := c.units[r]; ok {
+		c.batch.Units[i].Unit = u
+		return
+	}
+	c.units[r] = len(c.batch.Units)
+	c.batch.Units = append(c.batch.Units, UnitRow{r, u})
+}
+
+// get is the state of a unit of the job.
+func (e *entry) get(i int32) job.Unit {
+	if i == job.Whole {
+		return e.unit
+	}
+	return e.array.Unit(i)
+}
+
+func (e *entry) put(i int32, u job.Unit) {
+	if i == job.Whole {
+		e.unit = u
+		return
+	}
+	e.array.Put(i, u)
+}
+
+// has reports whether the job has a unit of this index.
+func (e *entry) has(i int32) bool {
+	if e.array == nil {
+		return i == job.Whole
+	}
+	return i >= 0 && i < e.array.Size()
+}
+
+// logStream names the log stream of an attempt: "<definition>/default/<task id>", as AWS
+// Batch does; the task id is unique to the attempt (reference: clients, fact 8).
+func logStream(s *job.Spec, i, attempt int32, fence uint32) string {
+	name, _, _ := strings.Cut(s.Definition, ":")
+	if len(name) > 200 {
+		name = name[:200]
+	}
+	b := make([]byte, 0, 64)
+	b = append(b, s.ID[:]...)
+	b = strconv.AppendInt(append(b, ':'), int64(i), 10)
+	b = strconv.AppendInt(append(b, '/'), int64(attempt), 10)
+	b = strconv.AppendUint(append(b, '/'), uint64(fence), 10)
+	sum := sha256.Sum256(b)
+	return name + "/default/" + hex.EncodeToString(sum[:16])
+}
+
+func shapeOf(s *job.Spec) sched.Shape {
+	x := sched.Docker
+	if s.Image == job.HostImage {
+		x = sched.Process
+	}
+	return sched.Shape{Need: s.Need, Executor: x}
+}

@@ -1,0 +1,186 @@
+package manager
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+
+	"drover/internal/core/fault"
+	"drover/internal/core/job"
+)
+
+// CreateQueue adds a job queue.
+func (c *Core) CreateQueue(q job.Queue) error {
+	if _, ok := c.queues[q.Name]; ok {
+		return fault.New(fault.Conflict, "ClientException", "Object already exists: job queue %s", q.Name)
+	}
+	if err := c.checkQueue(q); err != nil {
+		return err
+	}
+	c.putQueue(q)
+	return nil
+}
+
+func (c *Core) checkQueue(q job.Queue) error {
+	for _, name := range q.Environments {
+		if _, ok := c.envs[name]; !ok {
+			return client("Compute environment %s does not exist", name)
+		}
+	}
+	return nil
+}
+
+func (c *Core) putQueue(q job.Queue) {
+	c.queues[q.Name] = q
+	c.sched.SetQueue(q)
+	c.batch.Records = append(c.batch.Records, RecordRow{KindQueue, q.Name, q})
+}
+
+// UpdateQueue changes a job queue.
+func (c *Core) UpdateQueue(name string, change func(*job.Queue) error) (job.Queue, error) {
+	q, ok := c.queues[name]
+	if !ok {
+		return q, client("Job queue %s does not exist", name)
+	}
+	if err := change(&q); err != nil {
+		return q, err
+	}
+	if err := c.checkQueue(q); err != nil {
+		return q, err
+	}
+	c.putQueue(q)
+	return q, nil
+}
+
+// DeleteQueue removes a disabled job queue; its jobs are terminated.
+func (c *Core) DeleteQueue(name string, now Instant) error {
+	q, ok := c.queues[name]
+	if !ok {
+		return nil // deleting what is not there is done already
+	}
+	if q.Enabled {
+		return client("Cannot delete job queue %s: it is ENABLED; disable it first", name)
+	}
+	for _, k := range slices.Sorted(maps.Keys(c.jobs)) {
+		if e := c.jobs[k]; e.spec.Queue == name && !e.unit.Status.Terminal() {
+			if err := c.end(e.spec.ID, job.Whole, job.Event{Kind: job.Terminate, Reason: "Job queue " + name + " was deleted"}, now); err != nil {
+				return err
+			}
+		}
+	}
+	delete(c.queues, name)
+	c.sched.RemoveQueue(name)
+	c.batch.Records = append(c.batch.Records, RecordRow{Kind: KindQueue, Key: name})
+	return nil
+}
+
+// CreateEnvironment adds a compute environment.
+func (c *Core) CreateEnvironment(e job.Environment) error {
+	if _, ok := c.envs[e.Name]; ok {
+		return fault.New(fault.Conflict, "ClientException", "Object already exists: compute environment %s", e.Name)
+	}
+	c.putEnvironment(e)
+	return nil
+}
+
+func (c *Core) putEnvironment(e job.Environment) {
+	c.envs[e.Name] = e
+	c.sched.SetEnvironment(e)
+	c.batch.Records = append(c.batch.Records, RecordRow{KindEnvironment, e.Name, e})
+}
+
+// UpdateEnvironment changes a compute environment.
+func (c *Core) UpdateEnvironment(name string, change func(*job.Environment) error) (job.Environment, error) {
+	e, ok := c.envs[name]
+	if !ok {
+		return e, client("Compute environment %s does not exist", name)
+	}
+	if err := change(&e); err != nil {
+		return e, err
+	}
+	c.putEnvironment(e)
+	return e, nil
+}
+
+// DeleteEnvironment removes a disabled compute environment that no queue uses.
+func (c *Core) DeleteEnvironment(name string) error {
+	e, ok := c.envs[name]
+	if !ok {
+		return nil
+	}
+	if e.Enabled {
+		return client("Cannot delete, resource must be disabled: compute environment %s", name)
+	}
+	for _, q := range c.Queues() {
+		if slices.Contains(q.Environments, name) {
+			return client("Cannot delete, found existing JobQueue relationship: compute environment %s is used by job queue %s", name, q.Name)
+		}
+	}
+	delete(c.envs, name)
+	c.sched.RemoveEnvironment(name)
+	c.batch.Records = append(c.batch.Records, RecordRow{Kind: KindEnvironment, Key: name})
+	return nil
+}
+
+// Queues lists the job queues by name.
+func (c *Core) Queues() []job.Queue {
+	return slices.SortedFunc(maps.Values(c.queues), func(a, b job.Queue) int { return cmp.Compare(a.Name, b.Name) })
+}
+
+// Environments lists the compute environments by name.
+func (c *Core) Environments() []job.Environment {
+	return slices.SortedFunc(maps.Values(c.envs), func(a, b job.Environment) int { return cmp.Compare(a.Name, b.Name) })
+}
+
+// TagJob changes the tags of a job in memory; ok is false if it is not there.
+func (c *Core) TagJob(id job.ID, set map[string]string, remove []string) (ok bool) {
+	e := c.byID[id]
+	if e == nil {
+		return false
+	}
+	e.tags = retag(e.tags, set, remove)
+	c.touch(e)
+	return true
+}
+
+func retag(old, set map[string]string, remove []string) map[string]string {
+	tags := maps.Clone(old)
+	if tags == nil {
+		tags = map[string]string{}
+	}
+	for _, k := range remove {
+		delete(tags, k)
+	}
+	maps.Copy(tags, set)
+	return tags
+}
+
+// Explain says why a unit in memory waits; nil if it does not, or is not there.
+func (c *Core) Explain(id job.ID, i int32) *Wait {
+	e := c.byID[id]
+	if e == nil || e.array == nil && i != job.Whole {
+		return nil
+	}
+	var s job.Status
+	switch {
+	case e.array != nil && i == job.Whole:
+		counts := e.array.Counts()
+		if counts[job.Runnable] == 0 && counts[job.Pending] == 0 {
+			return nil
+		}
+		s = job.Pending
+		if counts[job.Runnable] > 0 {
+			s = job.Runnable
+		}
+	case e.has(i):
+		s = e.get(i).Status
+	}
+	switch s {
+	case job.Pending:
+		return e.dependencyWait(i)
+	case job.Runnable:
+		r := c.sched.Explain(e.spec.Queue, e.shape)
+		return &Wait{Code: r.Code, Reason: r.Text, Remedy: r.Remedy}
+	}
+	return nil
+}

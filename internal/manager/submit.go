@@ -1,0 +1,216 @@
+package manager
+
+import (
+	"slices"
+
+	"drover/internal/core/fault"
+	"drover/internal/core/job"
+)
+
+// client is the fault that AWS Batch answers to a request that must be changed.
+func client(format string, args ...any) error {
+	return fault.New(fault.Invalid, "ClientException", format, args...)
+}
+
+// Missing lists the jobs and tokens of a submission that are not in memory and that the
+// journal must be asked for; give what it finds to Adopt and submit again.
+type Missing struct {
+	IDs    []job.ID
+	Tokens []string
+}
+
+// Wants says what Submit needs to know that is not in memory.
+func (c *Core) Wants(specs []*job.Spec) Missing {
+	var m Missing
+	for _, s := range specs {
+		if s.Token != "" && c.tokens[s.Token] == nil {
+			m.Tokens = append(m.Tokens, s.Token)
+		}
+		for _, d := range s.Dependencies {
+			if d.Kind != job.Sequential && c.byID[d.ID] == nil && !slices.ContainsFunc(specs, func(o *job.Spec) bool { return o.ID == d.ID }) {
+				m.IDs = append(m.IDs, d.ID)
+			}
+		}
+	}
+	return m
+}
+
+// Adopt takes jobs that have ended long ago back into memory, for a while.
+func (c *Core) Adopt(loaded []Loaded, now Instant) {
+	for _, l := range loaded {
+		if c.jobs[l.Spec.Key] != nil || c.byID[l.Spec.ID] != nil {
+			continue
+		}
+		e := c.adopt(l)
+		if e.unit.Status.Terminal() {
+			e.endMono, e.endSeq = now.Mono, c.durable
+			c.ended = append(c.ended, e)
+		}
+	}
+}
+
+// Submit accepts jobs: all of them, or none. Specs must be valid on their own; here they
+// are checked against what exists. Spec.ID must be set.
+func (c *Core) Submit(specs []*job.Spec, now Instant) ([]Receipt, error) {
+	out := make([]Receipt, len(specs))
+	for i, s := range specs {
+		if s.Token != "" {
+			if e := c.tokens[s.Token]; e != nil {
+				if !sameRequest(e.spec, s) {
+					return nil, client("the token %q was used by job %s for another request; use a new token", s.Token, e.spec.ID)
+				}
+				out[i] = Receipt{ID: e.spec.ID, Key: e.spec.Key, Repeated: true}
+				continue
+			}
+		}
+		if err := c.acceptable(s); err != nil {
+			return nil, err
+		}
+	}
+	for i, s := range specs {
+		if !out[i].Repeated {
+			e := c.accept(s, now)
+			out[i] = Receipt{ID: s.ID, Key: e.spec.Key}
+		}
+	}
+	return out, nil
+}
+
+// sameRequest compares what a client decides; ids, keys and versions are ours.
+func sameRequest(a, b *job.Spec) bool {
+	return a.Name == b.Name && a.Queue == b.Queue && a.Definition == b.Definition && a.Size == b.Size &&
+		a.Need == b.Need && a.Image == b.Image && slices.Equal(a.Command, b.Command)
+}
+
+func (c *Core) acceptable(s *job.Spec) error {
+	q, ok := c.queues[s.Queue]
+	switch {
+	case !ok:
+		return client("Job queue %s does not exist", s.Queue)
+	case !q.Enabled:
+		return client("Job queue %s is DISABLED; enable it with UpdateJobQueue or use another", s.Queue)
+	case c.byID[s.ID] != nil:
+		return fault.New(fault.Conflict, "ServerException", "the job id %s exists", s.ID)
+	}
+	for _, d := range s.Dependencies {
+		if d.Kind == job.Sequential {
+			continue
+		}
+		e := c.byID[d.ID]
+		switch {
+		case e == nil:
+			return client("Job dependency %s does not exist", d.ID)
+		case d.Kind == job.NToN && (e.array == nil || s.Size != e.array.Size()):
+			return client("N_TO_N dependency: job %s is not an array of the same size %d", d.ID, s.Size)
+		}
+	}
+	return nil
+}
+
+// accept puts a valid job into memory, links it with what it waits for and moves it as far
+// as it can go at once.
+func (c *Core) accept(s *job.Spec, now Instant) *entry {
+	s.Key = c.next
+	c.next++
+	e := &entry{spec: s, created: now.Wall, unit: job.Unit{Status: job.Submitted}, shape: shapeOf(s), tags: s.Tags, isNew: true}
+	if s.Size > 0 {
+		e.array = job.NewArray(s.Size, job.Submitted)
+	}
+	c.index(e)
+	c.batch.NewJobs = append(c.batch.NewJobs, NewJob{Spec: s, Created: now.Wall})
+	c.touch(e)
+	c.link(e)
+	c.advance(e, now)
+	return e
+}
+
+func (c *Core) index(e *entry) {
+	c.jobs[e.spec.Key], c.byID[e.spec.ID] = e, e
+	if e.spec.Token != "" {
+		c.tokens[e.spec.Token] = e
+	}
+	if c.next <= e.spec.Key {
+		c.next = e.spec.Key + 1
+	}
+}
+
+// link registers e with each job it waits for.
+func (c *Core) link(e *entry) {
+	for _, d := range e.spec.Dependencies {
+		switch d.Kind {
+		case job.Sequential:
+			e.chained = e.array != nil
+		case job.NToN:
+			if p := c.byID[d.ID]; p != nil && p.unit.Status != job.Succeeded {
+				e.paired = append(e.paired, p)
+				p.after = append(p.after, waiter{e, d.Kind})
+			}
+		case job.AfterJob:
+			if p := c.byID[d.ID]; p != nil && p.unit.Status != job.Succeeded {
+				e.open++
+				if !p.unit.Status.Terminal() {
+					p.after = append(p.after, waiter{e, d.Kind})
+				}
+			}
+		}
+	}
+}
+
+// doomed reports whether a job that e waits for as a whole has failed.
+func (c *Core) doomed(e *entry) bool {
+	for _, d := range e.spec.Dependencies {
+		if d.Kind == job.AfterJob {
+			if p := c.byID[d.ID]; p != nil && p.unit.Status == job.Failed {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// adopt puts a job from the journal into memory, without deciding anything.
+func (c *Core) adopt(l Loaded) *entry {
+	s := l.Spec
+	e := &entry{spec: s, created: l.Created, shape: shapeOf(s), tags: l.Row.Tags, why: l.Row.BaseReason}
+	e.unit = job.Unit{
+		Status: l.Row.Status, StatusReason: l.Row.Reason, Cancelled: l.Row.Cancelled,
+		Terminated: l.Row.Terminated, UserReason: l.Row.UserReason, Stopped: l.Row.Stopped,
+	}
+	if s.Size > 0 {
+		e.array = job.NewArray(s.Size, l.Row.Base)
+		for _, t := range l.Touched {
+			e.array.Put(t.Index, job.Unit{Status: t.Status})
+		}
+	}
+	for _, u := range l.Units {
+		e.put(u.Ref.Index, u.Unit)
+	}
+	c.index(e)
+	return e
+}
+
+// resume takes up what a loaded job was doing when the last manager ended.
+func (c *Core) resume(e *entry, now Instant) {
+	c.link(e)
+	if e.array == nil {
+		if e.unit.Status == job.Runnable {
+			c.sched.Add(e.spec.Queue, e.shape, e.spec.Key, e.unit.Attempt > 0, job.Whole, job.Whole+1)
+		}
+		c.hold(e, job.Whole, now)
+		c.advance(e, now)
+		return
+	}
+	if e.array.Base() == job.Runnable {
+		e.array.Spans(func(lo, hi int32) { c.sched.Add(e.spec.Queue, e.shape, e.spec.Key, false, lo, hi) })
+	}
+	for _, i := range e.array.Active() {
+		if u := e.array.Unit(i); u.Status == job.Runnable {
+			c.sched.Add(e.spec.Queue, e.shape, e.spec.Key, u.Attempt > 0, i, i+1)
+		}
+		c.hold(e, i, now)
+	}
+	if e.unit.Terminated || e.unit.Cancelled {
+		c.work = append(c.work, task{e: e, kind: killTask})
+	}
+	c.advance(e, now)
+}

@@ -1,0 +1,527 @@
+package wire
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"reflect"
+	"runtime/debug"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"drover/internal/core/fault"
+	"drover/internal/wire/authz"
+	"drover/internal/wire/sigv4"
+)
+
+// Access is one answered request, for logs, metrics and audit.
+type Access struct {
+	Service, Operation string
+	Principal          Principal
+	RequestID          string
+	Remote             string
+	Status             int
+	Code               string // of the error; "" for success
+	Err                error  // with its cause, which the client does not see
+	Took               time.Duration
+}
+
+// RawHandler serves a service that speaks for itself. It is called when the request's
+// signature has been compared; the bytes of body prove themselves while they are read
+// (see sigv4.Body). r.Body reads the same bytes.
+type RawHandler func(w http.ResponseWriter, r *http.Request, p Principal, body *sigv4.Body)
+
+// MuxOptions configure a Mux.
+type MuxOptions struct {
+	Account       string // of the anonymous principal and in-process calls
+	DefaultRegion string // of in-process calls that come from no request
+	Auth          *sigv4.Verifier
+	MaxBody       int64        // of an operation that states no limit; 0: 1 MiB + 64 KiB
+	MaxRaw        int64        // of a raw service other than s3, whose bodies are held; 0: 16 MiB
+	Log           func(Access) // nil: nowhere
+}
+
+// Mux is the http.Handler that serves all services on one address. Services are added
+// before the first request.
+type Mux struct {
+	o        MuxOptions
+	services []*Service
+	signed   map[string]*Service // by signing name
+	named    map[string]*Service // by name
+	raw      map[string]RawHandler
+}
+
+const (
+	defaultMaxBody = 1<<20 + 64<<10
+	defaultMaxRaw  = 16 << 20
+	anonymousRaw   = "s3" // who gets the requests that nobody signed
+)
+
+// NewMux makes a mux without services.
+func NewMux(o MuxOptions) *Mux {
+	if o.MaxBody <= 0 {
+		o.MaxBody = defaultMaxBody
+	}
+	if o.MaxRaw <= 0 {
+		o.MaxRaw = defaultMaxRaw
+	}
+	if o.Log == nil {
+		o.Log = func(Access) {}
+	}
+	return &Mux{o: o, signed: map[string]*Service{}, named: map[string]*Service{}, raw: map[string]RawHandler{}}
+}
+
+// Add serves a service. Two services under one name are a mistake of the program.
+func (m *Mux) Add(s Service) {
+	name := s.id.signingName()
+	if m.signed[name] != nil || m.raw[name] != nil || m.named[s.id.Name] != nil {
+		panic("wire: two services are signed as " + name)
+	}
+	m.services = append(m.services, &s)
+	m.signed[name], m.named[s.id.Name] = &s, &s
+}
+
+// Raw gives the requests signed for a name to a handler; the one named s3 also gets what
+// nobody signed and no operation is asked for, as the anonymous principal.
+func (m *Mux) Raw(signingName string, h RawHandler) {
+	if m.signed[signingName] != nil || m.raw[signingName] != nil {
+		panic("wire: two services are signed as " + signingName)
+	}
+	m.raw[signingName] = h
+}
+
+// Services are those added, in their order.
+func (m *Mux) Services() []Service {
+	all := make([]Service, len(m.services))
+	for i, s := range m.services {
+		all[i] = *s
+	}
+	return all
+}
+
+// exchange is one request on its way through the mux.
+type exchange struct {
+	m     *Mux
+	w     http.ResponseWriter
+	r     *http.Request
+	c     *call
+	start time.Time
+	dress Dress
+	log   Access
+}
+
+// ServeHTTP implements http.Handler.
+func (m *Mux) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	id := newRequestID()
+	x := &exchange{m: m, w: w, r: r, start: time.Now(), dress: DressJSON,
+		c: &call{Context: r.Context(), info: Info{RequestID: id, Host: r.Host}}}
+	h := w.Header()
+	h["X-Amzn-Requestid"] = []string{id}
+	defer x.finish()
+	x.serve()
+}
+
+// finish logs the exchange, and answers it if its handler panicked.
+func (x *exchange) finish() {
+	if p := recover(); p != nil {
+		if p == http.ErrAbortHandler { // net/http's own way to hang up
+			panic(p)
+		}
+		x.fail(fmt.Errorf("panic: %v\n%s", p, debug.Stack()))
+	}
+	x.log.Service, x.log.Operation = x.c.info.Service, x.c.info.Operation
+	x.log.Principal, x.log.RequestID = x.c.info.Principal, x.c.info.RequestID
+	x.log.Remote, x.log.Took = x.r.RemoteAddr, time.Since(x.start)
+	x.m.o.Log(x.log)
+}
+
+func (x *exchange) fail(err error) {
+	x.log.Err = err
+	x.log.Code, _ = spell(fault.From(err), x.dress)
+	x.log.Status = WriteError(x.w, x.r, x.dress, x.c.info.RequestID, err)
+}
+
+func (x *exchange) serve() {
+	if !sigv4.Signed(x.r) {
+		x.serveUnsigned()
+		return
+	}
+	a, err := x.m.o.Auth.Open(x.r)
+	if err != nil {
+		x.dress = x.m.guessDress(x.r)
+		x.fail(err)
+		return
+	}
+	x.c.info.Principal, x.c.info.Region = a.Principal, a.Region
+	x.c.info.Service = a.Service
+	if h := x.m.raw[a.Service]; h != nil {
+		x.serveRaw(a, h)
+		return
+	}
+	s := x.m.signed[a.Service]
+	if s == nil {
+		x.dress = x.m.guessDress(x.r)
+		x.fail(fault.New(fault.NotBuilt, codeNotImplemented, "drover has no service that is signed as %q; it has %s", clip(a.Service), strings.Join(x.m.names(), ", ")))
+		return
+	}
+	x.c.info.Service = s.id.Name
+	if err := x.serveOperation(a, s); err != nil {
+		x.fail(err)
+	}
+}
+
+func (m *Mux) names() []string {
+	var names []string
+	for name := range m.signed {
+		names = append(names, name)
+	}
+	for name := range m.raw {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// guessDress is for requests whose service is not known.
+func (m *Mux) guessDress(r *http.Request) Dress {
+	switch speech(r) {
+	case JSON10, JSON11:
+		return DressJSON
+	case Query:
+		return DressQuery
+	}
+	if m.raw[anonymousRaw] == nil || m.isServicePath(r) {
+		return DressJSON
+	}
+	return DressS3
+}
+
+func (m *Mux) isServicePath(r *http.Request) bool {
+	path := r.URL.EscapedPath()
+	for _, s := range m.services {
+		if s.byPath(r.Method, path) != nil {
+			return true
+		}
+	}
+	return false
+}
+
+func (x *exchange) serveUnsigned() {
+	h := x.m.raw[anonymousRaw]
+	x.dress = x.m.guessDress(x.r)
+	if x.dress != DressS3 || h == nil {
+		_, err := x.m.o.Auth.Open(x.r) // there is nothing to open: it says so
+		x.fail(err)
+		return
+	}
+	body, err := sigv4.Anonymous(x.r)
+	if err != nil {
+		x.fail(err)
+		return
+	}
+	x.c.info.Service = anonymousRaw
+	x.c.info.Region = x.m.o.DefaultRegion
+	x.callRaw(h, Principal{Kind: Anonymous}, body)
+}
+
+// serveRaw compares the signature of a request for a raw service and hands it on. Only
+// s3 bodies stream: what other raw services get has been checked whole.
+func (x *exchange) serveRaw(a *sigv4.Auth, h RawHandler) {
+	if sigv4.RawPath(a.Service) {
+		x.dress = DressS3
+	}
+	if err := authz.Allowed(a.Principal, a.Service, "*"); err != nil {
+		x.fail(err)
+		return
+	}
+	var body *sigv4.Body
+	var err error
+	if sigv4.RawPath(a.Service) {
+		body, err = a.Stream()
+	} else {
+		var data []byte
+		if data, err = sigv4.ReadLimited(nil, x.r.Body, x.m.o.MaxRaw); err == nil {
+			err = a.Check(data)
+		}
+		body = sigv4.WholeBody(data)
+	}
+	if err != nil {
+		x.fail(err)
+		return
+	}
+	x.callRaw(h, a.Principal, body)
+}
+
+func (x *exchange) callRaw(h RawHandler, p Principal, body *sigv4.Body) {
+	x.c.info.Principal = p
+	if x.c.info.Service == anonymousRaw {
+		x.w.Header()["X-Amz-Request-Id"] = []string{x.c.info.RequestID}
+	}
+	r := x.r.WithContext(x.c)
+	r.Body = io.NopCloser(body.Reader)
+	rec := &statusWriter{ResponseWriter: x.w}
+	x.w = rec
+	h(rec, r, p, body)
+	x.log.Status = rec.status
+}
+
+// statusWriter notes the status of an answer that a raw handler writes.
+type statusWriter struct {
+	http.ResponseWriter
+	status int
+}
+
+func (s *statusWriter) WriteHeader(status int) {
+	if s.status == 0 || s.status < 200 {
+		s.status = status
+	}
+	s.ResponseWriter.WriteHeader(status)
+}
+
+func (s *statusWriter) Write(p []byte) (int, error) {
+	if s.status == 0 {
+		s.status = http.StatusOK
+	}
+	return s.ResponseWriter.Write(p)
+}
+
+// Unwrap is for http.ResponseController.
+func (s *statusWriter) Unwrap() http.ResponseWriter { return s.ResponseWriter }
+
+// serveOperation is the path of every operation of every table.
+func (x *exchange) serveOperation(a *sigv4.Auth, s *Service) error {
+	t, routeErr := s.route(x.r)
+	x.dress = t.protocol.dress()
+	if t.op != nil {
+		x.c.info.Operation = t.op.name
+	}
+	bufs := buffers.Get().(*buffer)
+	defer bufs.release()
+	var err error
+	if bufs.in, err = sigv4.ReadLimited(bufs.in[:0], x.r.Body, x.m.limit(t.op, s)); err != nil {
+		return err
+	}
+	if err := a.Check(bufs.in); err != nil {
+		return err
+	}
+	if routeErr != nil {
+		return routeErr
+	}
+	body, err := x.inflate(bufs, x.m.limit(t.op, s))
+	if err != nil {
+		return err
+	}
+	var form *node
+	if t.protocol == Query {
+		if form, err = parseForm(formText(x.r, body)); err != nil {
+			return err
+		}
+		t.name = form.text("Action")
+		t.op = s.ops[t.name]
+		if v := form.text("Version"); v != "" && v != s.id.Version {
+			return fault.New(fault.Invalid, codeUnknownOperation, "%s has the version %s, not %q", s.id.Name, s.id.Version, clip(v))
+		}
+	}
+	if t.op == nil || !t.op.built {
+		return notBuilt(s.id, t.op, t.name)
+	}
+	if t.protocol == Query && int64(len(body)) > x.m.limit(t.op, nil) {
+		return fault.New(fault.TooLarge, "RequestEntityTooLarge", "the request body is larger than the %d bytes that %s takes", x.m.limit(t.op, nil), t.name)
+	}
+	x.c.info.Operation = t.op.name
+	if err := authz.Allowed(a.Principal, s.id.signingName(), t.op.name); err != nil {
+		return err
+	}
+	in, err := x.decode(s, t, form, body)
+	if err != nil {
+		return err
+	}
+	out, err := s.call(x.c, t.op.name, in)
+	if err != nil {
+		return err
+	}
+	x.answer(s, t, bufs, reflect.ValueOf(out).Elem())
+	return nil
+}
+
+// limit is how large an operation's body may be; before the operation is known (query
+// protocol) it is the largest of the service.
+func (m *Mux) limit(op *operation, s *Service) int64 {
+	n := m.o.MaxBody
+	if op != nil {
+		if op.maxBody > 0 {
+			n = op.maxBody
+		}
+		return n
+	}
+	if s != nil && s.id.speaks(Query) {
+		for _, op := range s.ops {
+			n = max(n, op.maxBody)
+		}
+	}
+	return n
+}
+
+// formText is where a query request has its parameters.
+func formText(r *http.Request, body []byte) string {
+	if len(body) == 0 {
+		return r.URL.RawQuery
+	}
+	return string(body)
+}
+
+// inflate undoes Content-Encoding: gzip, within the same limit.
+func (x *exchange) inflate(bufs *buffer, limit int64) ([]byte, error) {
+	switch enc := x.r.Header["Content-Encoding"]; {
+	case len(enc) == 0 || len(enc) == 1 && (enc[0] == "" || enc[0] == "identity"):
+		return bufs.in, nil
+	case len(enc) == 1 && strings.EqualFold(enc[0], "gzip"):
+	default:
+		e := fault.New(fault.Invalid, codeSerialization, "the Content-Encoding %q is not supported; send gzip or none", clip(strings.Join(enc, ",")))
+		e.Status = http.StatusUnsupportedMediaType
+		return nil, e
+	}
+	z, err := gzip.NewReader(bytes.NewReader(bufs.in))
+	if err == nil {
+		bufs.inflated, err = sigv4.ReadLimited(bufs.inflated[:0], z, limit)
+	}
+	if err != nil {
+		if fault.Is(err, fault.TooLarge) {
+			return nil, err
+		}
+		return nil, serialization("the body is not valid gzip")
+	}
+	return bufs.inflated, nil
+}
+
+// decode makes the operation's input from the request.
+func (x *exchange) decode(s *Service, t target, form *node, body []byte) (any, error) {
+	in := t.op.newIn()
+	v := reflect.ValueOf(in).Elem()
+	seen := &x.c.seen
+	seen.of = t.op.in
+	x.c.info.Present = seen
+	var err error
+	if form != nil {
+		err = decodeQuery(form, t.op.inPlan, v, "", seen)
+	} else if err = decodeJSON(body, t.op.inPlan, v, seen); err == nil && t.protocol == RestJSON {
+		err = t.op.route.decodeBound(x.r.URL.EscapedPath(), x.r.URL.RawQuery, v, seen)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return in, t.op.validate(s.id, in)
+}
+
+func (x *exchange) answer(s *Service, t target, bufs *buffer, out reflect.Value) {
+	h := x.w.Header()
+	bufs.out = bufs.out[:0]
+	switch t.protocol {
+	case Query:
+		h["Content-Type"] = []string{"text/xml"}
+		bufs.out = appendXMLAnswer(bufs.out, s.id, t.op.name, x.c.info.RequestID, t.op.outPlan, out)
+	default:
+		h["Content-Type"] = contentTypes[t.protocol]
+		bufs.out = appendJSON(bufs.out, t.op.outPlan, out, asOutput)
+	}
+	h["Content-Length"] = []string{strconv.Itoa(len(bufs.out))}
+	x.log.Status = http.StatusOK
+	x.w.WriteHeader(http.StatusOK)
+	if _, err := x.w.Write(bufs.out); err != nil {
+		x.log.Err = err
+	}
+}
+
+var contentTypes = map[Protocol][]string{
+	RestJSON: {"application/json"},
+	JSON10:   {"application/x-amz-json-1.0"},
+	JSON11:   {"application/x-amz-json-1.1"},
+}
+
+// buffer holds the bytes of one exchange; nothing decoded points into it.
+type buffer struct{ in, inflated, out []byte }
+
+// keepBuffer is the largest buffer that is kept for the next request.
+const keepBuffer = 256 << 10
+
+var buffers = sync.Pool{New: func() any { return new(buffer) }}
+
+func (b *buffer) release() {
+	if cap(b.in)+cap(b.inflated)+cap(b.out) <= keepBuffer {
+		buffers.Put(b)
+	}
+}
+
+// newRequestID makes an id in the form of a version 4 UUID. It names a request; it is no
+// secret.
+func newRequestID() string {
+	hi, lo := rand.Uint64(), rand.Uint64()
+	hi = hi&^0xf000 | 0x4000
+	lo = lo&^(3<<62) | 2<<62
+	var b [36]byte
+	pos := 0
+	for i := range 32 {
+		n := hi
+		if i >= 16 {
+			n = lo
+		}
+		if i == 8 || i == 12 || i == 16 || i == 20 {
+			b[pos] = '-'
+			pos++
+		}
+		b[pos] = lowerHex[n>>(60-4*(i&15))&15]
+		pos++
+	}
+	return string(b[:])
+}
+
+// Caller calls operations inside the process.
+type Caller interface {
+	Call(ctx context.Context, as Principal, service, op string, in, out any) error
+}
+
+// Call implements Caller: the same permission and constraints as over the wire, without
+// the wire. in and out must be pointers to the operation's own types.
+func (m *Mux) Call(ctx context.Context, as Principal, service, op string, in, out any) error {
+	s := m.named[service]
+	if s == nil {
+		s = m.signed[service]
+	}
+	if s == nil {
+		return fault.New(fault.NotBuilt, codeNotImplemented, "drover has no service %q", service)
+	}
+	o := s.ops[op]
+	if o == nil || !o.built {
+		return notBuilt(s.id, o, op)
+	}
+	if reflect.TypeOf(in) != reflect.PointerTo(o.in) || reflect.TypeOf(out) != reflect.PointerTo(o.out) {
+		return fmt.Errorf("call %s %s with %T and %T: it takes *%s and *%s", service, op, in, out, o.in, o.out)
+	}
+	if err := authz.Allowed(as, s.id.signingName(), op); err != nil {
+		return err
+	}
+	if err := o.validate(s.id, in); err != nil {
+		return err
+	}
+	outer, _ := infoOf(ctx)
+	if outer.Region == "" {
+		outer.Region = m.o.DefaultRegion
+	}
+	if outer.RequestID == "" {
+		outer.RequestID = newRequestID()
+	}
+	outer.Principal, outer.Service, outer.Operation, outer.Present = as, s.id.Name, op, nil
+	got, err := s.call(WithInfo(ctx, outer), op, in)
+	if err != nil {
+		return err
+	}
+	reflect.ValueOf(out).Elem().Set(reflect.ValueOf(got).Elem())
+	return nil
+}

@@ -1,0 +1,453 @@
+package sigv4
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"drover/internal/core/fault"
+	"drover/internal/wire/authz"
+)
+
+// Verifier checks the signatures of requests against a key source. Its zero value is
+// not ready: Keys must be set. It is safe for concurrent use.
+type Verifier struct {
+	Keys    KeySource
+	MaxBody int64            // what Verify reads of a body it must hold; 0: 1 MiB
+	Now     func() time.Time // nil: time.Now
+
+	cache keyCache
+}
+
+// Auth is a request whose signature parts have been read and whose key is known, but
+// whose signature has not been compared yet: for most services that takes the body.
+// Exactly one of Check and Stream must be called before anything is done with it.
+type Auth struct {
+	Principal authz.Principal
+	Service   string // signing name in the credential scope
+	Region    string
+	Presigned bool
+
+	v       *Verifier
+	r       *http.Request
+	key     Key
+	date    string // yyyymmdd
+	stamp   string // the X-Amz-Date text
+	scope   string // date/region/service/aws4_request
+	signed  []string
+	given   string // signature in hex
+	payload string // declared payload hash; "" when the request declares none
+}
+
+// Signed reports whether a request claims to be signed at all, in any form drover knows
+// of. A request for which it is false is anonymous.
+func Signed(r *http.Request) bool {
+	if _, ok := r.Header["Authorization"]; ok {
+		return true
+	}
+	q := r.URL.RawQuery
+	// The version 2 form counts as signed: it is refused, never taken as anonymous.
+	return strings.Contains(q, "X-Amz-") && (strings.Contains(q, "X-Amz-Algorithm") || strings.Contains(q, "X-Amz-Credential") ||
+		strings.Contains(q, "X-Amz-Signature")) || strings.Contains(q, "AWSAccessKeyId=")
+}
+
+// Open reads the signature parts of a request, looks its key up and checks everything
+// that can be checked without the body: times, scope, session token and which headers
+// are signed.
+func (v *Verifier) Open(r *http.Request) (*Auth, error) {
+	a := &Auth{v: v, r: r}
+	header, inHeader := r.Header["Authorization"]
+	inQuery := strings.Contains(r.URL.RawQuery, "X-Amz-Algorithm=") || strings.Contains(r.URL.RawQuery, "X-Amz-Signature=")
+	var err error
+	switch {
+	case inHeader && inQuery, len(header) > 1:
+		return nil, withStatus(refuse(CodeUnsupported, "Only one auth mechanism allowed: the request carries more than one set of credentials."), 400)
+	case inHeader:
+		err = a.readHeader(header[0])
+	case inQuery:
+		err = a.readQuery()
+	case strings.Contains(r.URL.RawQuery, "AWSAccessKeyId="):
+		err = withStatus(refuse(CodeUnsupported, "Signature version 2 is not supported. Please use AWS4-HMAC-SHA256."), 400)
+	default:
+		err = refuse(CodeMissingToken, "Missing Authentication Token: sign the request with your access key.")
+	}
+	if err != nil {
+		return nil, err
+	}
+	if name := unsignedAmz(r.Header, a.signed); name != "" {
+		return nil, refuse(CodeDenied, "There were headers present in the request which were not signed: %s.", name)
+	}
+	return a, nil
+}
+
+func withStatus(e *fault.Error, status int) *fault.Error {
+	e.Status = status
+	return e
+}
+
+func (v *Verifier) now() time.Time {
+	if v.Now != nil {
+		return v.Now()
+	}
+	return time.Now()
+}
+
+// readHeader takes the Authorization header apart.
+func (a *Auth) readHeader(h string) error {
+	name, rest, _ := strings.Cut(h, " ")
+	if err := checkAlgorithm(name); err != nil {
+		return err
+	}
+	var credential, signed, signature string
+	for part := range strings.SplitSeq(rest, ",") {
+		k, val, ok := strings.Cut(strings.TrimSpace(part), "=")
+		var to *string
+		switch k {
+		case "Credential":
+			to = &credential
+		case "SignedHeaders":
+			to = &signed
+		case "Signature":
+			to = &signature
+		}
+		if !ok || to == nil || *to != "" {
+			return refuse(CodeIncomplete, "The Authorization header has an unknown, empty or repeated part: %q.", clip(part))
+		}
+		*to = val
+	}
+	if credential == "" || signed == "" || signature == "" {
+		return refuse(CodeIncomplete, "Authorization header requires 'Credential', 'SignedHeaders' and 'Signature' parameters.")
+	}
+	stamp, t, err := headerTime(a.r.Header)
+	if err != nil {
+		return err
+	}
+	token, err := oneHeader(a.r.Header, "X-Amz-Security-Token")
+	if err != nil {
+		return err
+	}
+	if a.payload, err = oneHeader(a.r.Header, "X-Amz-Content-Sha256"); err != nil {
+		return err
+	}
+	if err := a.setScope(credential, signed, signature, stamp); err != nil {
+		return err
+	}
+	now := a.v.now()
+	if d := now.Sub(t); d > maxSkew || d < -maxSkew {
+		return skewed(now, t)
+	}
+	return a.lookUp(token, now)
+}
+
+// readQuery takes the parameters of a presigned request apart.
+func (a *Auth) readQuery() error {
+	q, err := url.ParseQuery(a.r.URL.RawQuery)
+	if err != nil {
+		return refuse(CodeIncomplete, "The query string cannot be read: encode it as application/x-www-form-urlencoded.")
+	}
+	one := func(name string) (string, bool) {
+		if len(q[name]) != 1 {
+			return "", false
+		}
+		return q[name][0], true
+	}
+	algo, ok := one("X-Amz-Algorithm")
+	if !ok {
+		return refuse(CodeIncomplete, "A presigned request needs exactly one X-Amz-Algorithm parameter.")
+	}
+	if err := checkAlgorithm(algo); err != nil {
+		return err
+	}
+	var part [5]string
+	for i, name := range []string{"X-Amz-Credential", "X-Amz-SignedHeaders", "X-Amz-Signature", "X-Amz-Date", "X-Amz-Expires"} {
+		if part[i], ok = one(name); !ok || part[i] == "" {
+			return refuse(CodeIncomplete, "A presigned request needs exactly one %s parameter.", name)
+		}
+	}
+	token := ""
+	if len(q["X-Amz-Security-Token"]) > 0 {
+		if token, ok = one("X-Amz-Security-Token"); !ok {
+			return refuse(CodeIncomplete, "The X-Amz-Security-Token parameter is repeated.")
+		}
+	}
+	if a.payload, err = oneHeader(a.r.Header, "X-Amz-Content-Sha256"); err != nil {
+		return err
+	}
+	if len(q["X-Amz-Content-Sha256"]) > 0 && a.payload == "" {
+		if a.payload, ok = one("X-Amz-Content-Sha256"); !ok {
+			return refuse(CodeIncomplete, "The X-Amz-Content-Sha256 parameter is repeated.")
+		}
+	}
+	t, err := time.Parse(isoBasic, part[3])
+	if err != nil {
+		return refuse(CodeIncomplete, "X-Amz-Date must be in the form 20060102T150405Z.")
+	}
+	secs, err := strconv.ParseInt(part[4], 10, 64)
+	if err != nil || secs < 1 || secs > int64(maxPresigned/time.Second) {
+		return withStatus(refuse(CodeIncomplete, "X-Amz-Expires must be between 1 and 604800 seconds."), 400)
+	}
+	a.Presigned = true
+	if err := a.setScope(part[0], part[1], part[2], part[3]); err != nil {
+		return err
+	}
+	now := a.v.now()
+	if t.Sub(now) > maxSkew {
+		return skewed(now, t)
+	}
+	if end := t.Add(time.Duration(secs) * time.Second); now.After(end) {
+		return refuse(CodeExpired, "Request has expired: it was valid until %s and it is now %s.", end.Format(isoBasic), now.UTC().Format(isoBasic))
+	}
+	return a.lookUp(token, now)
+}
+
+func checkAlgorithm(name string) error {
+	switch {
+	case name == algorithm:
+		return nil
+	case strings.HasPrefix(name, "AWS4-ECDSA"):
+		return withStatus(refuse(CodeUnsupported, "drover does not verify SigV4a (ECDSA) signatures. Please use AWS4-HMAC-SHA256 with a single region."), 400)
+	case name == "AWS":
+		return withStatus(refuse(CodeUnsupported, "Signature version 2 is not supported. Please use AWS4-HMAC-SHA256."), 400)
+	}
+	return withStatus(refuse(CodeIncomplete, "The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256."), 400)
+}
+
+// setScope reads the credential, the signed headers and the form of the signature.
+func (a *Auth) setScope(credential, signed, signature, stamp string) error {
+	id, scope, _ := strings.Cut(credential, "/")
+	parts := strings.Split(scope, "/")
+	if id == "" || len(parts) != 4 || parts[1] == "" || parts[2] == "" || parts[3] != terminator {
+		return refuse(CodeIncomplete, "Credential must have the form KEY/date/region/service/aws4_request, got %q.", clip(credential))
+	}
+	if len(stamp) < 8 || parts[0] != stamp[:8] {
+		return refuse(CodeMismatch, "Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP: %q != %q.", clip(parts[0]), clip(stamp))
+	}
+	a.Principal.AccessKey, a.date, a.Region, a.Service = id, parts[0], parts[1], parts[2]
+	a.scope, a.stamp, a.given = scope, stamp, signature
+	if strings.Contains(a.Region, "*") {
+		return refuse(CodeIncomplete, "Credential names no single region: %q.", clip(credential))
+	}
+	if len(signature) != 64 {
+		return errMismatch()
+	}
+	a.signed = strings.Split(signed, ";")
+	for i, name := range a.signed {
+		if !lowerName(name) || i > 0 && a.signed[i-1] >= name {
+			return refuse(CodeIncomplete, "SignedHeaders must be lower case, sorted and without repetition: %q.", clip(signed))
+		}
+	}
+	if !slices.Contains(a.signed, "host") {
+		return refuse(CodeMismatch, "'Host' or ':authority' must be a 'SignedHeader' in the AWS Authorization.")
+	}
+	return nil
+}
+
+func (a *Auth) lookUp(token string, now time.Time) error {
+	key, err := a.v.Keys.Secret(a.Principal.AccessKey, token, now)
+	if err != nil {
+		return err
+	}
+	key.Principal.AccessKey = a.Principal.AccessKey
+	a.key, a.Principal = key, key.Principal
+	return nil
+}
+
+// headerTime finds when a request says it was signed.
+func headerTime(h http.Header) (stamp string, t time.Time, err error) {
+	stamp, err = oneHeader(h, "X-Amz-Date")
+	if err != nil {
+		return "", t, err
+	}
+	if stamp != "" {
+		if t, err = time.Parse(isoBasic, stamp); err != nil {
+			return "", t, refuse(CodeIncomplete, "X-Amz-Date must be in the form 20060102T150405Z, got %q.", clip(stamp))
+		}
+		return stamp, t, nil
+	}
+	date, err := oneHeader(h, "Date")
+	if err != nil {
+		return "", t, err
+	}
+	if t, err = time.Parse(isoBasic, date); err != nil {
+		if t, err = http.ParseTime(date); err != nil {
+			return "", t, refuse(CodeIncomplete, "Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header.")
+		}
+	}
+	return t.UTC().Format(isoBasic), t, nil
+}
+
+func oneHeader(h http.Header, name string) (string, error) {
+	switch v := h[name]; len(v) {
+	case 0:
+		return "", nil
+	case 1:
+		return strings.TrimSpace(v[0]), nil
+	}
+	return "", refuse(CodeIncomplete, "The header %s is repeated.", name)
+}
+
+func skewed(now, t time.Time) error {
+	now, t = now.UTC(), t.UTC()
+	if t.Before(now) {
+		return refuse(CodeSkewed, "Signature expired: %s is now earlier than %s (%s - 15 min.)",
+			t.Format(isoBasic), now.Add(-maxSkew).Format(isoBasic), now.Format(isoBasic))
+	}
+	return refuse(CodeSkewed, "Signature not yet current: %s is still later than %s (%s + 15 min.)",
+		t.Format(isoBasic), now.Add(maxSkew).Format(isoBasic), now.Format(isoBasic))
+}
+
+// clip keeps what a stranger sent short in messages.
+func clip(s string) string {
+	if len(s) > 64 {
+		return s[:64] + "..."
+	}
+	return s
+}
+
+// scratch holds a canonical request and the string to sign while they are computed.
+type scratch struct{ canonical, text []byte }
+
+// compare computes the signature over the payload text and compares it.
+func (a *Auth) compare(payload string) (*[32]byte, error) {
+	k := cacheKey{a.Principal.AccessKey, a.date, a.Region, a.Service}
+	key, cached := a.v.cache.get(k, a.key.Secret)
+	if !cached {
+		key = signingKey(a.key.Secret, a.date, a.Region, a.Service)
+	}
+	skip := ""
+	if a.Presigned {
+		skip = "X-Amz-Signature"
+	}
+	s := scratches.Get().(*scratch)
+	defer scratches.Put(s)
+	var ok bool
+	s.canonical, ok = appendCanonical(s.canonical[:0], a.r, a.signed, payload, skip, RawPath(a.Service))
+	if !ok {
+		return nil, errMismatch()
+	}
+	s.text = appendStringToSign(s.text[:0], a.stamp, a.scope, s.canonical)
+	want := sign(&key, s.text)
+	if !hmac.Equal(want[:], []byte(a.given)) {
+		return nil, errMismatch()
+	}
+	if !cached {
+		a.v.cache.put(cacheKey{strings.Clone(k.accessKey), strings.Clone(k.date), strings.Clone(k.region), strings.Clone(k.service)}, a.key.Secret, key)
+	}
+	return &key, nil
+}
+
+// scratches recycles the two buffers of compare.
+var scratches = sync.Pool{New: func() any { return new(scratch) }}
+
+// NeedsBody reports whether the signature can be compared only with the whole body at
+// hand, because the request does not declare its hash.
+func (a *Auth) NeedsBody() bool { return a.payload == "" }
+
+// Check compares the signature of a request whose whole body the caller holds, and the
+// body with its signed hash. After it returns nil the body may be acted on.
+func (a *Auth) Check(body []byte) error {
+	payload := a.payload
+	if payload == "" && RawPath(a.Service) && a.Presigned {
+		payload = UnsignedPayload
+	}
+	if payload == UnsignedPayload && RawPath(a.Service) {
+		_, err := a.compare(payload)
+		return err
+	}
+	if payload != "" && !isHash(payload) {
+		return withStatus(refuse(CodeUnsupported, "x-amz-content-sha256 must be the SHA-256 of the body in hex for this service."), 400)
+	}
+	sum := sha256.Sum256(body)
+	var actual [64]byte
+	hex.Encode(actual[:], sum[:])
+	if payload == "" {
+		_, err := a.compare(string(actual[:]))
+		return err
+	}
+	if _, err := a.compare(payload); err != nil {
+		return err
+	}
+	if payload != string(actual[:]) {
+		return errBodyHash()
+	}
+	return nil
+}
+
+func errBodyHash() error {
+	return withStatus(refuse(CodeBodyHash, "The provided 'x-amz-content-sha256' header does not match what was computed."), 400)
+}
+
+func isHash(s string) bool {
+	if len(s) != 64 {
+		return false
+	}
+	for i := range len(s) {
+		if c := s[i]; (c < '0' || c > '9') && (c < 'a' || c > 'f') {
+			return false
+		}
+	}
+	return true
+}
+
+// Verify is Open followed by the comparison that fits the service: S3 bodies stream and
+// are checked while they are read; all others are read whole (at most MaxBody bytes) and
+// checked before Verify returns.
+func (v *Verifier) Verify(r *http.Request) (authz.Principal, *Body, error) {
+	a, err := v.Open(r)
+	if err != nil {
+		return authz.Principal{}, nil, err
+	}
+	if RawPath(a.Service) {
+		b, err := a.Stream()
+		if err != nil {
+			return authz.Principal{}, nil, err
+		}
+		return a.Principal, b, nil
+	}
+	limit := v.MaxBody
+	if limit <= 0 {
+		limit = 1 << 20
+	}
+	data, err := ReadLimited(nil, r.Body, limit)
+	if err != nil {
+		return authz.Principal{}, nil, err
+	}
+	if err := a.Check(data); err != nil {
+		return authz.Principal{}, nil, err
+	}
+	return a.Principal, wholeBody(data), nil
+}
+
+// ReadLimited reads all of body behind buf; more than limit bytes is a TooLarge fault.
+func ReadLimited(buf []byte, body io.Reader, limit int64) ([]byte, error) {
+	if body == nil {
+		return buf, nil
+	}
+	if cap(buf) < 512 {
+		buf = make([]byte, 0, 2048)
+	}
+	for {
+		if len(buf) == cap(buf) {
+			buf = slices.Grow(buf, len(buf))
+		}
+		n, err := body.Read(buf[len(buf):cap(buf)])
+		buf = buf[:len(buf)+n]
+		if int64(len(buf)) > limit {
+			return buf, fault.New(fault.TooLarge, "RequestEntityTooLarge", "the request body is larger than the %d bytes that this operation takes", limit)
+		}
+		if err == io.EOF {
+			return buf, nil
+		}
+		if err != nil {
+			return buf, withStatus(fault.Wrap(err, fault.Invalid, CodeIncompleteBd, "the request body ended before it was complete"), 400)
+		}
+	}
+}

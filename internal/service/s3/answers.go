@@ -9,59 +9,23 @@ import (
 	"time"
 
 	"drover/internal/core/fault"
+	"drover/internal/wire"
 	"drover/internal/wire/authz"
 )
 
-type errorDocument struct {
-	XMLName   xml.Name `xml:"Error"`
-	Code      string
-	Message   string
-	Resource  string
-	RequestID string `xml:"RequestId"`
-	HostID    string `xml:"HostId"`
-}
-
 // writeError answers with S3's error document.
 func writeError(w http.ResponseWriter, r *http.Request, err error) {
-	f := fault.From(err)
-	status := f.HTTPStatus()
-	code := f.Code
-	switch {
-	case f.Kind == fault.Internal:
-		status, code = 500, "InternalError"
-	case f.Kind == fault.TooLarge && f.Status == 0:
-		status = 400
-	}
-	id := requestID(w)
-	doc := errorDocument{Code: code, Message: f.Message, Resource: r.URL.EscapedPath(), RequestID: id, HostID: id}
-	writeXML(w, r, status, doc)
+	wire.WriteError(w, r, wire.DressS3, requestID(w, r), err)
 }
 
-// requestID is the one that wire gave the answer, or a new one.
-func requestID(w http.ResponseWriter) string {
-	const name = "X-Amz-Request-Id"
-	id := w.Header().Get(name)
+// requestID is the one that wire gave the request, or a new one.
+func requestID(w http.ResponseWriter, r *http.Request) string {
+	id := wire.RequestID(r.Context())
 	if id == "" {
-		id = rand.Text()[:16]
-		w.Header().Set(name, id)
+		id = rand.Text()
 	}
+	w.Header().Set("X-Amz-Request-Id", id)
 	return id
-}
-
-func writeXML(w http.ResponseWriter, r *http.Request, status int, doc any) {
-	body, err := xml.Marshal(doc)
-	if err != nil {
-		http.Error(w, "InternalError", http.StatusInternalServerError)
-		return
-	}
-	body = append([]byte(xml.Header), body...)
-	h := w.Header()
-	h.Set("Content-Type", "application/xml")
-	h.Set("Content-Length", strconv.Itoa(len(body)))
-	w.WriteHeader(status)
-	if r.Method != http.MethodHead {
-		_, _ = w.Write(body) // a client that left reads no error
-	}
 }
 
 // objectACL answers GetObjectAcl, which the library's backend lacks. Objects have no ACLs
@@ -98,15 +62,18 @@ func (s *Service) objectACL(w http.ResponseWriter, r *http.Request, in *call, p 
 		Permission string
 	}
 	me := owner{s.opts.Account, s.opts.Account}
-	id := string(in.Response.Header.Peek("X-Amz-Request-Id"))
-	if id != "" {
-		w.Header().Set("X-Amz-Request-Id", id)
-	}
-	requestID(w)
-	writeXML(w, r, http.StatusOK, struct {
+	body, err := xml.Marshal(struct {
 		XMLName xml.Name `xml:"http://s3.amazonaws.com/doc/2006-03-01/ AccessControlPolicy"`
 		Owner   owner
 		Grants  []grant `xml:"AccessControlList>Grant"`
 	}{Owner: me, Grants: []grant{{grantee{"http://www.w3.org/2001/XMLSchema-instance", "CanonicalUser", me}, "FULL_CONTROL"}}})
+	if err != nil {
+		return err
+	}
+	requestID(w, r)
+	h := w.Header()
+	h.Set("Content-Type", "application/xml")
+	h.Set("Content-Length", strconv.Itoa(len(xml.Header)+len(body)))
+	_, _ = w.Write(append([]byte(xml.Header), body...)) // a client that left reads nothing
 	return nil
 }

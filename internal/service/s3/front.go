@@ -29,6 +29,9 @@ func (s *Service) Serve(w http.ResponseWriter, r *http.Request, p authz.Principa
 	in := calls.Get().(*call)
 	defer in.release()
 	in.Init2(conn{remote: remote(r)}, silent{}, true)
+	id := requestID(w, r)
+	in.SetUserValue(string(utils.ContextKeyRequestID), id) // the library puts it into its errors
+	in.SetUserValue(string(utils.ContextKeyHostID), id)
 	err := s.check()
 	if err == nil {
 		err = s.prepare(in, r, p, body)
@@ -340,7 +343,7 @@ func (c *call) answer(w http.ResponseWriter, method string) error {
 	out := w.Header()
 	for k, v := range res.Header.All() {
 		switch name := http.CanonicalHeaderKey(string(k)); name {
-		case "Connection", "Transfer-Encoding", "Server", "Date", "Content-Length":
+		case "Connection", "Transfer-Encoding", "Server", "Date", "Content-Length", "X-Amz-Request-Id":
 		case "Content-Type":
 			if !bare || method == http.MethodHead { // else it is fasthttp's default
 				out[name] = []string{string(v)}

@@ -4,6 +4,9 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
+
+	"drover/internal/wire"
 )
 
 // level is what an operation addresses.
@@ -146,25 +149,18 @@ var operations = []operation{
 	{name: "WriteGetObjectResponse"},
 }
 
-// Row is one operation of the coverage page.
-type Row struct {
-	Operation string
-	Served    bool
-}
-
-// Operations lists every S3 operation by name and whether it is served; those that are not
+// Operations lists every S3 operation for the coverage page; those that are not built
 // answer 501 NotImplemented and name themselves.
-func Operations() []Row {
-	rows := make([]Row, 0, len(operations))
+func Operations() []wire.Row {
+	rows := make([]wire.Row, 0, len(operations))
 	for _, op := range operations {
-		rows = append(rows, Row{op.name, op.served})
-	}
-	slices.SortFunc(rows, func(a, b Row) int {
-		if a.Operation < b.Operation {
-			return -1
+		row := wire.Row{Service: "s3", Operation: op.name, State: wire.NotBuilt}
+		if op.served {
+			row.State = wire.Built
 		}
-		return 1
-	})
+		rows = append(rows, row)
+	}
+	slices.SortFunc(rows, func(a, b wire.Row) int { return strings.Compare(a.Operation, b.Operation) })
 	return rows
 }
 

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -23,7 +24,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"github.com/aws/smithy-go"
 
-	"drover/internal/core/fault"
+	"drover/internal/wire"
 	"drover/internal/wire/authz"
 	"drover/internal/wire/sigv4"
 )
@@ -43,28 +44,11 @@ func (oneKey) Secret(key, token string, now time.Time) (sigv4.Key, error) {
 	return sigv4.Key{Secret: testSecret, Principal: authz.Principal{Account: testAccount, Kind: authz.Root}}, nil
 }
 
-// front is the service behind the verifier, as wire mounts it.
+// front is the service as the server mounts it.
 func front(s *Service) http.Handler {
-	v := &sigv4.Verifier{Keys: oneKey{}}
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		var p authz.Principal
-		var body *sigv4.Body
-		var err error
-		if sigv4.Signed(r) {
-			var a *sigv4.Auth
-			if a, err = v.Open(r); err == nil {
-				p = a.Principal
-				body, err = a.Stream()
-			}
-		} else {
-			body, err = sigv4.Anonymous(r)
-		}
-		if err != nil {
-			writeError(w, r, err)
-			return
-		}
-		s.Serve(w, r, p, body)
-	})
+	m := wire.NewMux(wire.MuxOptions{Account: testAccount, DefaultRegion: "drover-1", Auth: &sigv4.Verifier{Keys: oneKey{}}})
+	m.Raw("s3", s.Serve)
+	return m
 }
 
 type rig struct {
@@ -641,13 +625,46 @@ func TestReopen(t *testing.T) {
 }
 
 func TestErrorDocument(t *testing.T) {
-	w := httptest.NewRecorder()
-	writeError(w, httptest.NewRequest("GET", "/b/k%20y", nil), fault.New(fault.NotBuilt, "NotImplemented", "no <such> thing"))
-	var doc errorDocument
-	if err := xml.Unmarshal(w.Body.Bytes(), &doc); err != nil {
-		t.Fatal(err)
+	r := open(t, nil)
+	for _, path := range []string{"/no-such-bucket/k", "/no-such-bucket/k?lifecycle", "//k"} {
+		res, err := http.Get(r.url + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var doc struct {
+			XMLName                  xml.Name `xml:"Error"`
+			Code, Message, RequestId string
+		}
+		if err := xml.Unmarshal([]byte(read(t, res.Body)), &doc); err != nil {
+			t.Fatalf("%s: %v", path, err)
+		}
+		if doc.Code == "" || doc.Message == "" || doc.RequestId == "" || res.Header.Get("Date") == "" || !slices.Equal(res.Header["X-Amz-Request-Id"], []string{doc.RequestId}) {
+			t.Errorf("%s: %d %+v %v", path, res.StatusCode, doc, res.Header)
+		}
 	}
-	if w.Code != 501 || doc.Code != "NotImplemented" || doc.Message != "no <such> thing" || doc.Resource != "/b/k%20y" || doc.RequestID == "" || doc.RequestID != w.Header().Get("X-Amz-Request-Id") {
-		t.Errorf("%d %+v", w.Code, doc)
+}
+
+// The table names exactly the operations of the SDK that the build is pinned to.
+func TestOperationsAreTheSDKs(t *testing.T) {
+	var want []string
+	c := reflect.TypeFor[*awss3.Client]()
+	for i := range c.NumMethod() {
+		if m := c.Method(i); m.Type.NumIn() == 4 && m.Type.NumOut() == 2 {
+			want = append(want, m.Name)
+		}
+	}
+	var got []string
+	built := 0
+	for _, row := range Operations() {
+		got = append(got, row.Operation)
+		if row.State == wire.Built {
+			built++
+		}
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("operations %d, SDK %d:\n%v\n%v", len(got), len(want), got, want)
+	}
+	if built < 45 {
+		t.Errorf("only %d operations are served", built)
 	}
 }

@@ -1,0 +1,161 @@
+package batch
+
+import (
+	"encoding/json"
+
+	"drover/internal/core/fault"
+	"drover/internal/core/job"
+	"drover/internal/manager"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/batch/types"
+)
+
+// jobDetail is what a job keeps, beside its spec, for DescribeJobs to echo.
+type jobDetail struct {
+	Container *types.ContainerProperties // without command and environment, which the spec has
+	Platforms []types.PlatformCapability
+}
+
+// keepDetail writes the jobDetail of a job with these container properties.
+func keepDetail(p *prepared, c *types.ContainerProperties) json.RawMessage {
+	rest := *c
+	rest.Command, rest.Environment, rest.Image = nil, nil, nil
+	return compact(&jobDetail{Container: &rest, Platforms: p.platforms})
+}
+
+// describeJob writes the JobDetail of a job or array child.
+func describeJob(n names, v *manager.View) (types.JobDetail, error) {
+	var kept jobDetail
+	spec, u := v.Spec, &v.Unit
+	if err := restore(spec.Detail, &kept); err != nil {
+		return types.JobDetail{}, fault.Wrap(err, fault.Internal, "ServerException", "the record of job %s cannot be read", spec.ID)
+	}
+	id := job.Name(spec.ID, v.Index)
+	d := types.JobDetail{
+		JobId: &id, JobArn: aws.String(n.jobARN(id)), JobName: &spec.Name,
+		JobQueue:             aws.String(n.queueARN(spec.Queue)),
+		JobDefinition:        aws.String(n.definitionARN(spec.Definition)),
+		Status:               types.JobStatus(u.Status.String()),
+		StatusReason:         statusReason(u, v.Wait),
+		CreatedAt:            millis(v.Created),
+		StartedAt:            millis(u.Started),
+		IsCancelled:          &u.Cancelled,
+		IsTerminated:         &u.Terminated,
+		Attempts:             describeAttempts(n, v.Attempts),
+		DependsOn:            writeDependencies(spec.Dependencies),
+		Parameters:           listed(spec.Parameters),
+		Tags:                 listed(spec.Tags),
+		PlatformCapabilities: filled(kept.Platforms),
+		PropagateTags:        &spec.PropagateTags,
+		RetryStrategy:        writeRetry(spec.Retry),
+		ArrayProperties:      describeArray(v),
+		Container:            describeContainer(n, v, kept.Container),
+		ShareIdentifier:      optional(spec.Share),
+	}
+	if u.Status.Terminal() {
+		d.StoppedAt = millis(u.Stopped)
+	}
+	if spec.TimeoutSeconds > 0 {
+		d.Timeout = &types.JobTimeout{AttemptDurationSeconds: &spec.TimeoutSeconds}
+	}
+	if spec.Priority > 0 {
+		d.SchedulingPriority = &spec.Priority
+	}
+	return d, nil
+}
+
+// statusReason is the unit's own reason or, while it waits, why it waits.
+func statusReason(u *job.Unit, w *manager.Wait) *string {
+	if w == nil || u.Status.Terminal() || u.Status.Live() {
+		return optional(u.StatusReason)
+	}
+	text := w.Code
+	if w.Reason != "" {
+		text += " - " + w.Reason
+	}
+	if w.Remedy != "" {
+		text += "; " + w.Remedy
+	}
+	return optional(text)
+}
+
+// describeArray writes the array's side of a parent or child; nil for a plain job.
+func describeArray(v *manager.View) *types.ArrayPropertiesDetail {
+	switch {
+	case v.Spec.Size == 0:
+		return nil
+	case v.Index != job.Whole:
+		return &types.ArrayPropertiesDetail{Index: &v.Index}
+	}
+	return &types.ArrayPropertiesDetail{Size: &v.Spec.Size, StatusSummary: summary(v.Counts)}
+}
+
+// summary writes how many children are in each status: always all seven, as AWS does.
+func summary(c *job.Counts) map[string]int32 {
+	m := make(map[string]int32, job.Failed)
+	for s := job.Submitted; s <= job.Failed; s++ {
+		m[s.String()] = 0
+		if c != nil {
+			m[s.String()] = c[s]
+		}
+	}
+	return m
+}
+
+func describeAttempts(n names, attempts []manager.Attempt) []types.AttemptDetail {
+	out := make([]types.AttemptDetail, len(attempts))
+	for i := range attempts {
+		a := &attempts[i]
+		c := &types.AttemptContainerDetail{
+			ContainerInstanceArn: optional(n.instanceARN(a.Host)),
+			TaskArn:              optional(n.taskARN(a.Log)),
+			NetworkInterfaces:    []types.NetworkInterface{},
+		}
+		if a.Started != 0 || a.Stopped != 0 {
+			c.LogStreamName = optional(a.Log)
+		}
+		if a.Exit != nil {
+			c.ExitCode, c.Reason = a.Exit.Code, optional(a.Exit.Reason)
+		}
+		out[i] = types.AttemptDetail{
+			Container: c, StartedAt: millis(a.Started), StoppedAt: millis(a.Stopped),
+			StatusReason: optional(a.Why), TaskProperties: []types.AttemptEcsTaskDetails{},
+		}
+	}
+	return out
+}
+
+// describeContainer writes the container of a job: what was asked for, and of the latest
+// attempt where it ran and how it ended.
+func describeContainer(n names, v *manager.View, c *types.ContainerProperties) *types.ContainerDetail {
+	if c == nil {
+		c = &types.ContainerProperties{}
+	}
+	fillContainer(c)
+	d := &types.ContainerDetail{
+		Image: &v.Spec.Image, Command: filled(v.Spec.Command), Environment: writeVariables(v.Spec.Environment),
+		ResourceRequirements: c.ResourceRequirements, Vcpus: c.Vcpus, Memory: c.Memory,
+		JobRoleArn: c.JobRoleArn, ExecutionRoleArn: c.ExecutionRoleArn, InstanceType: c.InstanceType,
+		EnableExecuteCommand: c.EnableExecuteCommand, EphemeralStorage: c.EphemeralStorage,
+		FargatePlatformConfiguration: c.FargatePlatformConfiguration, LinuxParameters: c.LinuxParameters,
+		LogConfiguration: c.LogConfiguration, MountPoints: c.MountPoints, NetworkConfiguration: c.NetworkConfiguration,
+		Privileged: c.Privileged, ReadonlyRootFilesystem: c.ReadonlyRootFilesystem,
+		RepositoryCredentials: c.RepositoryCredentials, RuntimePlatform: c.RuntimePlatform,
+		Secrets: c.Secrets, Ulimits: c.Ulimits, User: c.User, Volumes: c.Volumes,
+		NetworkInterfaces: []types.NetworkInterface{},
+	}
+	if len(v.Attempts) == 0 {
+		return d
+	}
+	last := &v.Attempts[len(v.Attempts)-1]
+	d.ContainerInstanceArn = optional(n.instanceARN(last.Host))
+	d.TaskArn = optional(n.taskARN(last.Log))
+	if last.Started != 0 || last.Stopped != 0 {
+		d.LogStreamName = optional(last.Log)
+	}
+	if last.Exit != nil {
+		d.ExitCode, d.Reason = last.Exit.Code, optional(last.Exit.Reason)
+	}
+	return d
+}

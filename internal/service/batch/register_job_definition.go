@@ -1,0 +1,146 @@
+package batch
+
+import (
+	"context"
+	"maps"
+	"slices"
+
+	"drover/internal/core/job"
+	"drover/internal/core/resource"
+	"drover/internal/wire"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/batch"
+	"github.com/aws/aws-sdk-go-v2/service/batch/types"
+)
+
+var _ = wire.Op(Operations, "RegisterJobDefinition", (*Service).RegisterJobDefinition,
+	wire.Required("JobDefinitionName", "Type"))
+
+// RegisterJobDefinition adds the next revision of a definition. Revision numbers are never
+// used twice, also not after revisions were deregistered.
+func (s *Service) RegisterJobDefinition(ctx context.Context, in *batch.RegisterJobDefinitionInput) (*batch.RegisterJobDefinitionOutput, error) {
+	d, err := s.readDefinition(in)
+	if err != nil {
+		return nil, err
+	}
+	kept, err := s.m.RegisterDefinition(ctx, d)
+	if err != nil {
+		return nil, clientError(err)
+	}
+	s.catalog.forgetDefinition(kept.Name, 0)
+	return &batch.RegisterJobDefinitionOutput{
+		JobDefinitionName: &kept.Name,
+		JobDefinitionArn:  aws.String(s.in(ctx).definitionARN(job.Revision(kept.Name, kept.Revision))),
+		Revision:          &kept.Revision,
+	}, nil
+}
+
+// readDefinition checks a registration and puts its words in canonical form.
+func (s *Service) readDefinition(in *batch.RegisterJobDefinitionInput) (job.Definition, error) {
+	d := job.Definition{Active: true}
+	if err := s.checkRegistration(in); err != nil {
+		return d, err
+	}
+	c := in.ContainerProperties
+	fargate := slices.Contains(in.PlatformCapabilities, types.PlatformCapabilityFargate)
+	if err := checkContainer(c, fargate); err != nil {
+		return d, err
+	}
+	need, err := definitionNeed(c)
+	if err != nil {
+		return d, err
+	}
+	variables, err := readVariables(c.Environment)
+	if err != nil {
+		return d, err
+	}
+	retry, err := readRetry(in.RetryStrategy)
+	if err != nil {
+		return d, err
+	}
+	timeout, err := s.readTimeout(in.Timeout)
+	if err != nil {
+		return d, err
+	}
+	if err := checkTags(in.Tags, nil); err != nil {
+		return d, err
+	}
+	d = job.Definition{
+		Name: *in.JobDefinitionName, Active: true,
+		Image: *c.Image, Command: c.Command, Environment: variables, Need: need,
+		TimeoutSeconds: timeout, Parameters: maps.Clone(in.Parameters), Tags: maps.Clone(in.Tags),
+		PropagateTags: aws.ToBool(in.PropagateTags), Priority: aws.ToInt32(in.SchedulingPriority),
+	}
+	if retry != nil {
+		d.Retry = *retry
+		in.RetryStrategy = writeRetry(*retry)
+	}
+	kept := *in
+	kept.Tags = nil // they change; the definition itself does not
+	d.Detail = compact(&kept)
+	if limit := s.limits.DefinitionBytes; limit > 0 && len(d.Detail) > limit {
+		return d, invalid("Job definition size must be less than %s, got %d bytes", kib(limit), len(d.Detail))
+	}
+	return d, nil
+}
+
+// checkRegistration checks what does not lie in containerProperties.
+func (s *Service) checkRegistration(in *batch.RegisterJobDefinitionInput) (err error) {
+	if !job.ValidName(*in.JobDefinitionName) {
+		return invalid("Job definition name should match valid pattern: %q must be 1 to 128 letters, digits, - and _", *in.JobDefinitionName)
+	}
+	if in.Type, err = word("type", in.Type, types.JobDefinitionTypeContainer, types.JobDefinitionTypeMultinode); err != nil {
+		return err
+	}
+	if in.Type == types.JobDefinitionTypeMultinode {
+		return notBuilt("type multinode")
+	}
+	if m := present(
+		"nodeProperties", in.NodeProperties != nil,
+		"ecsProperties", in.EcsProperties != nil,
+		"eksProperties", in.EksProperties != nil,
+		"consumableResourceProperties", in.ConsumableResourceProperties != nil && len(in.ConsumableResourceProperties.ConsumableResourceList) > 0,
+	); m != "" {
+		return notBuilt(m)
+	}
+	if in.ContainerProperties == nil {
+		return invalid("a job definition of type container needs containerProperties")
+	}
+	for i, p := range in.PlatformCapabilities {
+		if in.PlatformCapabilities[i], err = word("platformCapabilities", p, types.PlatformCapabilityEc2, types.PlatformCapabilityFargate); err != nil {
+			return err
+		}
+	}
+	return checkPriority("schedulingPriority", in.SchedulingPriority)
+}
+
+// definitionNeed reads what a definition asks for. vCPUs and memory must be given, each
+// once: in resourceRequirements or in the older members.
+func definitionNeed(c *types.ContainerProperties) (need resource.Vector, err error) {
+	w, err := readNeed(c.ResourceRequirements)
+	if err != nil {
+		return need, err
+	}
+	old, err := legacyNeed(c.Vcpus, c.Memory)
+	if err != nil {
+		return need, err
+	}
+	if w.requirements != nil {
+		c.ResourceRequirements = w.requirements
+	}
+	need = w.need
+	if need.MilliVCPU == 0 {
+		need.MilliVCPU = old.MilliVCPU
+	}
+	if need.MemoryMiB == 0 {
+		need.MemoryMiB = old.MemoryMiB
+	}
+	switch {
+	case need.MilliVCPU == 0:
+		return need, invalid("Container properties need vCPUs: give resourceRequirements an entry of type VCPU")
+	case need.MemoryMiB == 0:
+		return need, invalid("Container properties need memory: give resourceRequirements an entry of type MEMORY, in MiB")
+	}
+	return need, nil
+}

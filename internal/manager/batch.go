@@ -45,6 +45,7 @@ type JobRow struct {
 	Cancelled  bool
 	Terminated bool
 	UserReason string
+	Ready      int64 // when it, or its untouched children, became RUNNABLE
 	Stopped    int64
 	Tags       map[string]string
 }
@@ -55,11 +56,11 @@ type UnitRow struct {
 	job.Unit
 }
 
-// RecordRow is a queue, environment or definition that was put or deleted.
+// RecordRow is a queue or compute environment that was put or deleted.
 type RecordRow struct {
 	Kind  RecordKind
 	Key   string
-	Value any // job.Queue, job.Environment, job.Definition; nil = deleted
+	Value any // job.Queue or job.Environment; nil = deleted
 }
 
 // RecordKind names a kind of configuration record.
@@ -69,7 +70,6 @@ type RecordKind string
 const (
 	KindQueue       RecordKind = "queue"
 	KindEnvironment RecordKind = "environment"
-	KindDefinition  RecordKind = "definition"
 )
 
 // HostRow is what is known of a host across restarts. Gone means: forget it.
@@ -79,6 +79,7 @@ type HostRow struct {
 	Capacity  resource.Vector `json:"capacity"`
 	Executors []string        `json:"executors"`
 	Gone      bool            `json:"-"`
+	Session   string          `json:"-"` // with Gone: the session that ends
 }
 
 // Send is a message for a worker. It is dropped if the host's session has changed: the

@@ -147,6 +147,7 @@ func (e *entry) row() JobRow {
 		Key: e.spec.Key, Status: e.unit.Status, Reason: e.unit.StatusReason,
 		Cancelled: e.unit.Cancelled, Terminated: e.unit.Terminated, UserReason: e.unit.UserReason, Tags: e.tags,
 	}
+	r.Ready = e.unit.Ready
 	if e.unit.Status.Terminal() {
 		r.Stopped = e.unit.Stopped
 	}

@@ -217,7 +217,7 @@ func (c *Core) dropHost(h *host, now Instant) {
 	delete(c.hosts, id)
 	c.order = slices.DeleteFunc(c.order, func(s string) bool { return s == id })
 	c.sched.RemoveHost(id)
-	c.batch.Hosts = append(c.batch.Hosts, HostRow{ID: id, Gone: true})
+	c.batch.Hosts = append(c.batch.Hosts, HostRow{ID: id, Gone: true, Session: h.session})
 }
 
 // Schedule places what fits, up to limit units.

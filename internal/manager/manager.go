@@ -8,3 +8,141 @@
 // reads the rows and goes on. Reads are answered from the store and so show committed
 // state only.
 package manager
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"log/slog"
+	"sync"
+	"time"
+
+	"drover/internal/core/job"
+	"drover/internal/store"
+)
+
+// Manager is the job manager at work. Create it with Open, then call Run.
+type Manager struct {
+	opt     Options
+	journal Journal
+	db      *store.DB
+	post    *Post
+	log     *slog.Logger
+	start   time.Time
+
+	commands chan command
+	outcomes chan outcome
+	stopped  chan struct{}
+
+	// Owned by the goroutine of Run.
+	core     *Core
+	inFlight int
+	waiting  []command
+
+	mu      sync.Mutex
+	changed chan struct{} // closed and replaced when transitions become durable
+}
+
+// DefaultOptions are the lease and memory terms of production.
+func DefaultOptions() Options {
+	return Options{LeaseTTL: (30 * time.Second).Microseconds(), KeepEnded: time.Minute.Microseconds()}
+}
+
+// Open loads the manager's state from the store.
+func Open(ctx context.Context, db *store.DB, opt Options, log *slog.Logger) (*Manager, error) {
+	j, err := NewJournal(ctx, db)
+	if err != nil {
+		return nil, err
+	}
+	img, err := j.Load(ctx)
+	if err != nil {
+		return nil, err
+	}
+	m := &Manager{
+		opt: opt, journal: j, db: db, post: NewPost(), log: log, start: time.Now(),
+		commands: make(chan command, maxCommands), outcomes: make(chan outcome, maxInFlight), stopped: make(chan struct{}),
+		changed: make(chan struct{}),
+	}
+	m.core = New(opt, img, m.instant())
+	return m, nil
+}
+
+// do runs fn on the Core and returns when what it decided is durable.
+func (m *Manager) do(ctx context.Context, fn func(c *Core, now Instant) error) error {
+	return m.send(ctx, fn, false)
+}
+
+// ask runs fn on the Core, which must not change it, and returns at once.
+func (m *Manager) ask(ctx context.Context, fn func(c *Core)) error {
+	return m.send(ctx, func(c *Core, _ Instant) error { fn(c); return nil }, true)
+}
+
+func (m *Manager) send(ctx context.Context, fn func(c *Core, now Instant) error, now bool) error {
+	var result error
+	done := make(chan error, 1)
+	cmd := command{
+		run: func(c *Core, at Instant) { result = fn(c, at) },
+		answer: func(err error) {
+			if err == nil {
+				err = result
+			}
+			done <- err
+		},
+		now: now,
+	}
+	select {
+	case m.commands <- cmd:
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-m.stopped:
+		return errStopping
+	}
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-m.stopped:
+		select {
+		case err := <-done:
+			return err
+		default:
+			return errStopping
+		}
+	}
+}
+
+// announce wakes everybody who follows transitions.
+func (m *Manager) announce() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	close(m.changed)
+	m.changed = make(chan struct{})
+}
+
+// Changed gives a channel that is closed at the next commit that wrote transitions.
+func (m *Manager) Changed() <-chan struct{} {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.changed
+}
+
+// NewID gives a job id that sorts by time (UUID version 7): neighbours in time are
+// neighbours in the index.
+func NewID(now time.Time) job.ID {
+	var id job.ID
+	rand.Read(id[:])
+	ms := uint64(now.UnixMilli())
+	for i := range 6 {
+		id[i] = byte(ms >> (40 - 8*i))
+	}
+	id[6] = id[6]&0x0f | 0x70
+	id[8] = id[8]&0x3f | 0x80
+	return id
+}
+
+func newSession() string {
+	var b [12]byte
+	rand.Read(b[:])
+	return hex.EncodeToString(b[:])
+}

@@ -43,14 +43,35 @@ func (p *Post) Open(host, session string) {
 	p.boxes[host] = &box{session: session, wake: make(chan struct{})}
 }
 
-// Close ends a host's session.
-func (p *Post) Close(host string) {
+// Close ends a session, if it is still the host's.
+func (p *Post) Close(host, session string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if b := p.boxes[host]; b != nil {
+	if b := p.boxes[host]; b != nil && b.session == session {
 		close(b.wake)
 		delete(p.boxes, host)
 	}
+}
+
+// Reset ends all sessions.
+func (p *Post) Reset() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, b := range p.boxes {
+		close(b.wake)
+	}
+	p.boxes = map[string]*box{}
+}
+
+// Done acts on a durable batch: its messages are delivered, the sessions of hosts that it
+// gave up end.
+func (p *Post) Done(b *Batch) {
+	for _, h := range b.Hosts {
+		if h.Gone {
+			p.Close(h.ID, h.Session)
+		}
+	}
+	p.Deliver(b.Sends)
 }
 
 // Deliver adds the messages of a durable batch. Those of ended sessions are dropped: the

@@ -86,6 +86,9 @@ func (c *Core) setBase(e *entry, s job.Status, reason string, now Instant) {
 		c.moved(e, lo, hi-1, from, s, now)
 	})
 	e.array.SetBase(s)
+	if s == job.Runnable {
+		e.unit.Ready = now.Wall
+	}
 	e.why = reason
 	c.touch(e)
 }

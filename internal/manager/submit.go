@@ -174,7 +174,7 @@ func (c *Core) adopt(l Loaded) *entry {
 	e := &entry{spec: s, created: l.Created, shape: shapeOf(s), tags: l.Row.Tags, why: l.Row.BaseReason}
 	e.unit = job.Unit{
 		Status: l.Row.Status, StatusReason: l.Row.Reason, Cancelled: l.Row.Cancelled,
-		Terminated: l.Row.Terminated, UserReason: l.Row.UserReason, Stopped: l.Row.Stopped,
+		Terminated: l.Row.Terminated, UserReason: l.Row.UserReason, Ready: l.Row.Ready, Stopped: l.Row.Stopped,
 	}
 	if s.Size > 0 {
 		e.array = job.NewArray(s.Size, l.Row.Base)

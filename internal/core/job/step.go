@@ -14,6 +14,7 @@ type Unit struct {
 	Host         string // instance id of the current or latest attempt
 	Environment  string // compute environment of the current or latest attempt
 	Log          string // log stream of the current or latest attempt
+	Ready        int64  // when it first became RUNNABLE by itself; 0 = with its whole array
 	Placed       int64  // when the current attempt got its lease (µs)
 	Started      int64  // when it began to run; 0 = not yet
 	Stopped      int64  // when the unit became terminal, or its last attempt ended
@@ -115,7 +116,7 @@ func release(u Unit, now int64) (Unit, error) {
 	if u.Cancelled {
 		return fail(u, u.UserReason, now), nil
 	}
-	u.Status, u.StatusReason = Runnable, ""
+	u.Status, u.StatusReason, u.Ready = Runnable, "", now
 	return u, nil
 }
 

@@ -1,0 +1,260 @@
+package manager
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"drover/internal/core/fault"
+	"drover/internal/core/job"
+	"drover/internal/store"
+)
+
+const jobColumns = `key, created, spec, status, reason, base, base_reason, counts, flags, user_reason, ready, stopped, tags`
+
+// Load begins a new term of leadership and reads the image in one snapshot.
+func (j *journal) Load(ctx context.Context) (Image, error) {
+	var img Image
+	if err := j.lead(ctx); err != nil {
+		return img, err
+	}
+	err := j.db.View(ctx, func(tx *store.Tx) error {
+		img = Image{}
+		var top int64
+		if err := tx.Row(`SELECT COALESCE(MAX(key), 0) FROM jobs`).Scan(&top); err != nil {
+			return err
+		}
+		img.NextKey = job.Key(top + 1)
+		if err := loadRecords(tx, &img); err != nil {
+			return err
+		}
+		var err error
+		if img.Jobs, err = loadJobs(tx, `status < 6 ORDER BY key`); err != nil {
+			return err
+		}
+		ended, err := loadEndedDependencies(tx, img.Jobs)
+		img.Jobs = append(ended, img.Jobs...)
+		return err
+	})
+	return img, err
+}
+
+func loadRecords(tx *store.Tx, img *Image) error {
+	queues, err := scanAll(tx, queueTable)
+	if err != nil {
+		return err
+	}
+	envs, err := scanAll(tx, environmentTable)
+	if err != nil {
+		return err
+	}
+	img.Queues, img.Environments = queues, envs
+	rows, err := tx.Query(`SELECT json FROM hosts ORDER BY id`)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var text string
+		var h HostRow
+		if err := rows.Scan(&text); err != nil {
+			return err
+		}
+		if err := json.Unmarshal([]byte(text), &h); err != nil {
+			return fmt.Errorf("the stored host %q: %w", text, err)
+		}
+		img.Hosts = append(img.Hosts, h)
+	}
+	return rows.Err()
+}
+
+func scanAll[T any](tx *store.Tx, t *store.Table[T]) ([]T, error) {
+	var out []T
+	after := ""
+	for {
+		page, err := t.Scan(tx, "", after, 500)
+		if err != nil || len(page) == 0 {
+			return out, err
+		}
+		for _, e := range page {
+			out = append(out, e.Value)
+		}
+		after = page[len(page)-1].Key
+	}
+}
+
+// loadEndedDependencies finds jobs that have ended but on which jobs that have not depend:
+// whether those may start follows from them.
+func loadEndedDependencies(tx *store.Tx, live []Loaded) ([]Loaded, error) {
+	known := make(map[job.ID]bool, len(live))
+	for _, l := range live {
+		known[l.Spec.ID] = true
+	}
+	var out []Loaded
+	for _, l := range live {
+		for _, d := range l.Spec.Dependencies {
+			if d.Kind == job.Sequential || known[d.ID] {
+				continue
+			}
+			known[d.ID] = true
+			found, err := loadJobs(tx, `id = $1`, d.ID[:])
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, found...)
+		}
+	}
+	return out, nil
+}
+
+// Find gives jobs by id or token.
+func (j *journal) Find(ctx context.Context, ids []job.ID, tokens []string) ([]Loaded, error) {
+	var out []Loaded
+	err := j.db.View(ctx, func(tx *store.Tx) error {
+		out = nil
+		for _, id := range ids {
+			l, err := loadJobs(tx, `id = $1`, id[:])
+			if err != nil {
+				return err
+			}
+			out = append(out, l...)
+		}
+		for _, t := range tokens {
+			l, err := loadJobs(tx, `token = $1`, t)
+			if err != nil {
+				return err
+			}
+			out = append(out, l...)
+		}
+		return nil
+	})
+	return out, err
+}
+
+func loadJobs(tx *store.Tx, where string, args ...any) ([]Loaded, error) {
+	rows, err := tx.Query(`SELECT `+jobColumns+` FROM jobs WHERE `+where, args...)
+	if err != nil {
+		return nil, err
+	}
+	var out []Loaded
+	for rows.Next() {
+		l, err := scanJob(rows)
+		if err != nil {
+			rows.Close()
+			return nil, err
+		}
+		out = append(out, l)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	for i := range out {
+		if err := loadUnits(tx, &out[i]); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+func scanJob(row store.Scanner) (Loaded, error) {
+	var l Loaded
+	var key, status, base, fl int64
+	var spec []byte
+	var counts string
+	var tags *string
+	r := &l.Row
+	if err := row.Scan(&key, &l.Created, &spec, &status, &r.Reason, &base, &r.BaseReason, &counts, &fl, &r.UserReason, &r.Ready, &r.Stopped, &tags); err != nil {
+		return l, err
+	}
+	l.Spec = &job.Spec{}
+	if err := json.Unmarshal(spec, l.Spec); err != nil {
+		return l, fmt.Errorf("the stored job %d: %w", key, err)
+	}
+	if l.Spec.Version != job.SpecVersion {
+		return l, fault.New(fault.Internal, "ServerException", "job %s was stored by another version of drover (format %d, this one reads %d)", l.Spec.ID, l.Spec.Version, job.SpecVersion)
+	}
+	l.Spec.Key, r.Key = job.Key(key), job.Key(key)
+	r.Status, r.Base = job.Status(status), job.Status(base)
+	r.Cancelled, r.Terminated = fl&flagCancelled != 0, fl&flagTerminated != 0
+	if err := json.Unmarshal([]byte(counts), &r.Counts); err != nil {
+		return l, fmt.Errorf("the stored counts of job %d: %w", key, err)
+	}
+	if tags != nil {
+		if err := json.Unmarshal([]byte(*tags), &r.Tags); err != nil {
+			return l, fmt.Errorf("the stored tags of job %d: %w", key, err)
+		}
+	}
+	return l, nil
+}
+
+// loadUnits reads which children left the base, and the whole of those that may still move.
+func loadUnits(tx *store.Tx, l *Loaded) error {
+	if l.Spec.Size > 0 {
+		rows, err := tx.Query(`SELECT idx, status FROM units WHERE job = $1 ORDER BY idx`, int64(l.Row.Key))
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		for rows.Next() {
+			var idx, status int64
+			if err := rows.Scan(&idx, &status); err != nil {
+				return err
+			}
+			l.Touched = append(l.Touched, ChildStatus{int32(idx), job.Status(status)})
+		}
+		if err := rows.Err(); err != nil {
+			return err
+		}
+		rows.Close()
+	}
+	where := `job = $1 AND status < 6`
+	if l.Spec.Size == 0 {
+		where = `job = $1` // of a plain job the last attempt too, when it has ended
+	}
+	units, err := queryUnits(tx, `SELECT `+unitColumns+` FROM units WHERE `+where+` ORDER BY idx`, int64(l.Row.Key))
+	l.Units = units
+	return err
+}
+
+func queryUnits(tx *store.Tx, query string, args ...any) ([]UnitRow, error) {
+	rows, err := tx.Query(query, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var out []UnitRow
+	for rows.Next() {
+		u, err := scanUnit(rows)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, u)
+	}
+	return out, rows.Err()
+}
+
+func scanUnit(row store.Scanner) (UnitRow, error) {
+	var r UnitRow
+	var key, idx, status, fl, attempt, fence, ended int64
+	var code, cost *int64
+	var cause string
+	var x job.Exit
+	u := &r.Unit
+	err := row.Scan(&key, &idx, &status, &fl, &u.StatusReason, &u.UserReason, &u.Ready, &attempt, &fence, &u.Host, &u.Environment, &u.Log, &u.Placed, &u.Started, &u.Stopped,
+		&u.AttemptWhy, &ended, &code, &x.Reason, &cause, &x.ErrorLine, &x.Usage.CPUMillis, &x.Usage.PeakMemKiB, &x.Usage.BytesIn, &x.Usage.BytesOut, &cost)
+	if err != nil {
+		return r, err
+	}
+	r.Ref = job.Ref{Key: job.Key(key), Index: int32(idx)}
+	u.Status, u.Attempt, u.Fence = job.Status(status), int32(attempt), uint32(fence)
+	u.Cancelled, u.Terminated = fl&flagCancelled != 0, fl&flagTerminated != 0
+	if ended != 0 {
+		if code != nil {
+			c := int32(*code)
+			x.Code = &c
+		}
+		x.Cause = job.Cause(cause)
+		u.Exit = &x
+	}
+	return r, nil
+}

@@ -1,0 +1,371 @@
+package manager
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"drover/internal/core/job"
+	"drover/internal/store"
+)
+
+// exists is a ClientException if the unit does not.
+func (m *Manager) exists(ctx context.Context, id job.ID, index int32) error {
+	return m.db.View(ctx, func(tx *store.Tx) error {
+		var size int64
+		err := tx.Row(`SELECT size FROM jobs WHERE id = $1`, id[:]).Scan(&size)
+		if isNoRows(err) || err == nil && index != job.Whole && int64(index) >= size {
+			return client("Job %s does not exist", job.Name(id, index))
+		}
+		return err
+	})
+}
+
+// Describe gives the recorded state of units by name; unknown names are left out.
+func (m *Manager) Describe(ctx context.Context, names []string) ([]View, error) {
+	views := make([]View, 0, len(names))
+	err := m.db.View(ctx, func(tx *store.Tx) error {
+		views = views[:0]
+		for _, n := range names {
+			id, index, ok := job.ParseName(n)
+			if !ok {
+				continue
+			}
+			v, ok, err := describe(tx, id, index)
+			if err != nil {
+				return err
+			}
+			if ok {
+				views = append(views, v)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	var waiting bool
+	for _, v := range views {
+		waiting = waiting || v.Unit.Status == job.Runnable || v.Unit.Status == job.Pending
+	}
+	if !waiting {
+		return views, nil
+	}
+	err = m.ask(ctx, func(c *Core) {
+		for i := range views {
+			if s := views[i].Unit.Status; s == job.Runnable || s == job.Pending {
+				views[i].Wait = c.Explain(views[i].Spec.ID, views[i].Index)
+			}
+		}
+	})
+	return views, err
+}
+
+func describe(tx *store.Tx, id job.ID, index int32) (View, bool, error) {
+	l, err := scanJob(tx.Row(`SELECT `+jobColumns+` FROM jobs WHERE id = $1`, id[:]))
+	if isNoRows(err) {
+		return View{}, false, nil
+	}
+	if err != nil {
+		return View{}, false, err
+	}
+	s, r := l.Spec, &l.Row
+	if index != job.Whole && index >= s.Size {
+		return View{}, false, nil
+	}
+	s.Tags = r.Tags
+	v := View{Key: s.Key, Spec: s, Index: index, Created: l.Created}
+	v.Unit = job.Unit{Status: r.Status, StatusReason: r.Reason, Cancelled: r.Cancelled, Terminated: r.Terminated, UserReason: r.UserReason, Ready: r.Ready, Stopped: r.Stopped}
+	if s.Size > 0 && index == job.Whole {
+		v.Counts = &r.Counts
+		return v, true, nil
+	}
+	units, err := queryUnits(tx, `SELECT `+unitColumns+` FROM units WHERE job = $1 AND idx = $2`, int64(s.Key), int64(index))
+	if err != nil {
+		return v, false, err
+	}
+	if len(units) == 0 {
+		if index != job.Whole { // untouched: the base holds
+			v.Unit = job.Unit{Status: r.Base, StatusReason: r.BaseReason, Cancelled: r.Cancelled, Terminated: r.Terminated, Ready: r.Ready}
+			if r.Base.Terminal() {
+				v.Unit.Stopped = max(r.Stopped, l.Created)
+			}
+		}
+		return v, true, nil
+	}
+	v.Unit = units[0].Unit
+	if v.Unit.Ready == 0 {
+		v.Unit.Ready = r.Ready
+	}
+	v.Attempts, err = attempts(tx, units[0])
+	return v, true, err
+}
+
+// attempts lists the attempts of a unit, oldest first.
+func attempts(tx *store.Tx, u UnitRow) ([]Attempt, error) {
+	var out []Attempt
+	if u.Attempt > 1 || u.Unit.Status == job.Runnable {
+		past, err := queryUnits(tx, `SELECT `+unitColumns+` FROM attempts WHERE job = $1 AND idx = $2 ORDER BY attempt`, int64(u.Ref.Key), int64(u.Ref.Index))
+		if err != nil {
+			return nil, err
+		}
+		for _, p := range past {
+			if p.Attempt < u.Attempt {
+				out = append(out, attemptOf(&p.Unit))
+			}
+		}
+	}
+	if u.Attempt > 0 {
+		out = append(out, attemptOf(&u.Unit))
+	}
+	return out, nil
+}
+
+func attemptOf(u *job.Unit) Attempt {
+	return Attempt{
+		Number: u.Attempt, Fence: u.Fence, Host: u.Host, Environment: u.Environment, Log: u.Log,
+		Placed: u.Placed, Started: u.Started, Stopped: u.Stopped, Exit: u.Exit, Why: u.AttemptWhy,
+	}
+}
+
+// List gives one page of jobs, or of an array's children.
+func (m *Manager) List(ctx context.Context, q ListQuery) (Page, error) {
+	var p Page
+	err := m.db.View(ctx, func(tx *store.Tx) (err error) {
+		if q.Array != (job.ID{}) {
+			p, err = listChildren(tx, q)
+		} else {
+			p, err = listQueue(tx, q)
+		}
+		return err
+	})
+	return p, err
+}
+
+// maxScan bounds the rows that one page of a filtered list looks at.
+const maxScan = 20_000
+
+func listQueue(tx *store.Tx, q ListQuery) (Page, error) {
+	var p Page
+	where := []string{`queue = $1`}
+	args := []any{q.Queue}
+	add := func(cond string, v any) {
+		args = append(args, v)
+		where = append(where, fmt.Sprintf(cond, len(args)))
+	}
+	if q.Status != 0 {
+		add(`status = $%d`, int64(q.Status))
+	}
+	if q.CreatedBefore != 0 {
+		add(`created < $%d`, q.CreatedBefore)
+	}
+	if q.CreatedAfter != 0 {
+		add(`created > $%d`, q.CreatedAfter)
+	}
+	if q.Share != "" {
+		add(`share = $%d`, q.Share)
+	}
+	order, cmp := "", ">"
+	if q.NewestFirst {
+		order, cmp = " DESC", "<"
+	}
+	if q.Token != "" {
+		k, err := strconv.ParseInt(q.Token, 10, 64)
+		if err != nil {
+			return p, client("the nextToken is not one that drover gave")
+		}
+		add(`key `+cmp+` $%d`, k)
+	}
+	rows, err := tx.Query(fmt.Sprintf(`SELECT key, id, name, definition, size, created, status, reason, counts, ready, stopped FROM jobs WHERE %s ORDER BY key%s LIMIT %d`,
+		strings.Join(where, " AND "), order, maxScan), args...)
+	if err != nil {
+		return p, err
+	}
+	defer rows.Close()
+	var last int64
+	scanned := 0
+	for rows.Next() {
+		if len(p.Jobs) == q.Limit {
+			p.Next = strconv.FormatInt(last, 10)
+			return p, nil
+		}
+		var s Summary
+		var key, size, status int64
+		var id []byte
+		var counts string
+		if err := rows.Scan(&key, &id, &s.Name, &s.Definition, &size, &s.Created, &status, &s.Unit.StatusReason, &counts, &s.Unit.Ready, &s.Unit.Stopped); err != nil {
+			return p, err
+		}
+		last, scanned = key, scanned+1
+		if !matches(q.Name, s.Name) || !matchesDefinition(q.Definition, s.Definition) {
+			continue
+		}
+		s.Key, s.Queue, s.Index, s.Size = job.Key(key), q.Queue, job.Whole, int32(size)
+		copy(s.ID[:], id)
+		s.Unit.Status = job.Status(status)
+		if size > 0 {
+			s.Counts = &job.Counts{}
+			if err := json.Unmarshal([]byte(counts), s.Counts); err != nil {
+				return p, err
+			}
+		}
+		p.Jobs = append(p.Jobs, s)
+	}
+	if err := rows.Err(); err != nil {
+		return p, err
+	}
+	if scanned == maxScan {
+		p.Next = strconv.FormatInt(last, 10)
+	}
+	rows.Close()
+	return p, fillUnits(tx, p.Jobs)
+}
+
+// fillUnits adds the attempt times of plain jobs.
+func fillUnits(tx *store.Tx, jobs []Summary) error {
+	for i := range jobs {
+		s := &jobs[i]
+		if s.Size > 0 {
+			continue
+		}
+		units, err := queryUnits(tx, `SELECT `+unitColumns+` FROM units WHERE job = $1 AND idx = -1`, int64(s.Key))
+		if err != nil {
+			return err
+		}
+		if len(units) > 0 {
+			s.Unit = units[0].Unit
+		}
+	}
+	return nil
+}
+
+func matches(pattern, s string) bool {
+	if pattern == "" {
+		return true
+	}
+	if p, ok := prefixPattern(pattern); ok {
+		return len(s) >= len(p) && strings.EqualFold(s[:len(p)], p)
+	}
+	return strings.EqualFold(pattern, s)
+}
+
+func matchesDefinition(pattern, s string) bool {
+	if !strings.Contains(pattern, ":") {
+		s, _, _ = strings.Cut(s, ":")
+	}
+	return matches(pattern, s)
+}
+
+func listChildren(tx *store.Tx, q ListQuery) (Page, error) {
+	var p Page
+	l, err := scanJob(tx.Row(`SELECT `+jobColumns+` FROM jobs WHERE id = $1`, q.Array[:]))
+	if isNoRows(err) {
+		return p, client("Array job %s does not exist", q.Array)
+	}
+	if err != nil {
+		return p, err
+	}
+	next := int64(0)
+	if q.Token != "" {
+		if next, err = strconv.ParseInt(q.Token, 10, 64); err != nil {
+			return p, client("the nextToken is not one that drover gave")
+		}
+	}
+	s := l.Spec
+	line := func(i int64, u job.Unit) {
+		p.Jobs = append(p.Jobs, Summary{Key: s.Key, ID: s.ID, Index: int32(i), Name: s.Name, Queue: s.Queue, Definition: s.Definition, Unit: u, Created: l.Created})
+	}
+	base := job.Unit{Status: l.Row.Base, StatusReason: l.Row.BaseReason, Ready: l.Row.Ready}
+	if l.Row.Base.Terminal() {
+		base.Stopped = max(l.Row.Stopped, l.Created)
+	}
+	rows, err := tx.Query(`SELECT `+unitColumns+` FROM units WHERE job = $1 AND idx >= $2 ORDER BY idx`, int64(s.Key), next)
+	if err != nil {
+		return p, err
+	}
+	defer rows.Close()
+	// Rows and the gaps between them, in order of index. A gap shares the base status.
+	gap := func(to int64) {
+		for ; next < to && len(p.Jobs) < q.Limit; next++ {
+			if q.Status != 0 && q.Status != base.Status {
+				next = to
+				return
+			}
+			line(next, base)
+		}
+	}
+	for len(p.Jobs) < q.Limit && rows.Next() {
+		u, err := scanUnit(rows)
+		if err != nil {
+			return p, err
+		}
+		gap(int64(u.Ref.Index))
+		if len(p.Jobs) == q.Limit {
+			break
+		}
+		next = int64(u.Ref.Index) + 1
+		if q.Status == 0 || u.Status == q.Status {
+			line(int64(u.Ref.Index), u.Unit)
+		}
+	}
+	if err := rows.Err(); err != nil {
+		return p, err
+	}
+	if len(p.Jobs) < q.Limit {
+		gap(int64(s.Size))
+	}
+	if next < int64(s.Size) {
+		p.Next = strconv.FormatInt(next, 10)
+	}
+	return p, nil
+}
+
+// Transitions gives rows of the outbox after a number, oldest first.
+func (m *Manager) Transitions(ctx context.Context, after int64, limit int) ([]Transition, error) {
+	var out []Transition
+	err := m.db.View(ctx, func(tx *store.Tx) error {
+		out = nil
+		rows, err := tx.Query(`SELECT o.seq, o.at, o.job, o.lo, o.hi, o.before, o.after, j.id FROM outbox o JOIN jobs j ON j.key = o.job WHERE o.seq > $1 ORDER BY o.seq LIMIT $2`, after, int64(limit))
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		for rows.Next() {
+			var t Transition
+			var key, lo, hi, from, to int64
+			var id []byte
+			if err := rows.Scan(&t.Seq, &t.At, &key, &lo, &hi, &from, &to, &id); err != nil {
+				return err
+			}
+			t.Key, t.Lo, t.Hi, t.From, t.To = job.Key(key), int32(lo), int32(hi), job.Status(from), job.Status(to)
+			copy(t.ID[:], id)
+			out = append(out, t)
+		}
+		return rows.Err()
+	})
+	return out, err
+}
+
+// tagEnded changes the tags of a job that is no longer in memory.
+func (m *Manager) tagEnded(ctx context.Context, id job.ID, set map[string]string, remove []string) error {
+	return m.db.Update(ctx, func(tx *store.Tx) error {
+		var text *string
+		if err := tx.Row(`SELECT tags FROM jobs WHERE id = $1`, id[:]).Scan(&text); err != nil {
+			return err
+		}
+		var old map[string]string
+		if text != nil {
+			if err := json.Unmarshal([]byte(*text), &old); err != nil {
+				return err
+			}
+		}
+		b, err := json.Marshal(retag(old, set, remove))
+		if err != nil {
+			return err
+		}
+		_, err = tx.Exec(`UPDATE jobs SET tags = $2 WHERE id = $1`, id[:], string(b))
+		return err
+	})
+}

@@ -1,0 +1,36 @@
+package logs
+
+import (
+	"context"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
+
+	"drover/internal/store"
+	"drover/internal/wire"
+)
+
+var _ = wire.Op(ops, "DeleteLogStream", (*Service).DeleteLogStream, wire.Required("LogGroupName", "LogStreamName"))
+
+// DeleteLogStream deletes a stream. A small one is gone when it returns; Purge takes a
+// large one apart, whose name is free at once all the same.
+func (s *Service) DeleteLogStream(ctx context.Context, in *cloudwatchlogs.DeleteLogStreamInput) (*cloudwatchlogs.DeleteLogStreamOutput, error) {
+	group, stream := aws.ToString(in.LogGroupName), aws.ToString(in.LogStreamName)
+	if err := checkGroup(group); err != nil {
+		return nil, err
+	}
+	if err := checkStream(stream); err != nil {
+		return nil, err
+	}
+	return nil, s.db.Update(ctx, func(tx *store.Tx) error {
+		id, _, err := find(tx, group, stream)
+		if err != nil {
+			return err
+		}
+		if _, err := tx.Exec(`UPDATE log_streams SET name = $1, deleted = 1 WHERE id = $2`, tombstone(id), id); err != nil {
+			return err
+		}
+		_, err = dropStream(tx, id)
+		return err
+	})
+}

@@ -1,0 +1,131 @@
+package native
+
+import (
+	"context"
+
+	"drover/internal/core/job"
+	"drover/internal/manager"
+	"drover/internal/wire"
+)
+
+// GetJobViewInput names a job or an array child.
+type GetJobViewInput struct{ Job *string }
+
+// GetJobViewOutput is all that is recorded of a job, in the words of AWS Batch where it
+// has them.
+type GetJobViewOutput struct {
+	Job         string
+	Name        string
+	Queue       string
+	Definition  string
+	Image       string
+	Command     []string
+	Status      string
+	Reason      string // statusReason
+	Size        int32  // children, of an array
+	Counts      *Counts
+	Created     int64
+	Ready       int64 // when it became RUNNABLE; 0 = with its array, or not yet
+	Started     int64
+	Stopped     int64
+	MilliVcpu   int64
+	MemoryMiB   int64
+	MaxAttempts int32
+	Timeout     int32 // seconds an attempt may take; 0 = no limit
+	Stage       string
+	Tags        map[string]string
+	DependsOn   []string
+	Attempts    []Attempt
+	Wait        *Wait
+}
+
+// Attempt is one attempt of a job.
+type Attempt struct {
+	Number      int32
+	Host        string
+	Environment string
+	Log         string
+	Placed      int64
+	Started     int64 // 0 = the command never ran
+	Stopped     int64 // 0 = under way
+	ExitCode    *int32
+	Cause       string // class of the failure; empty if it did not fail
+	Reason      string // why it ended
+	ErrorLine   string
+	CpuMillis   int64
+	PeakMemKiB  int64
+	BytesIn     int64
+	BytesOut    int64
+}
+
+// Wait says why a job does not run yet.
+type Wait struct {
+	Code     string
+	Reason   string
+	Remedy   string
+	Position int64 // 1 = next in its queue; 0 = in no order
+}
+
+var _ = wire.Op(Ops, "GetJobView", (*Service).GetJobView, path("getjobview"), wire.Required("Job"))
+
+// GetJobView describes one job or array child with all its attempts and, while it waits,
+// the reason.
+func (s *Service) GetJobView(ctx context.Context, in *GetJobViewInput) (*GetJobViewOutput, error) {
+	if _, _, err := unit(*in.Job); err != nil {
+		return nil, err
+	}
+	views, err := s.jobs.Describe(ctx, []string{*in.Job})
+	if err != nil {
+		return nil, err
+	}
+	if len(views) == 0 {
+		return nil, missing(*in.Job)
+	}
+	return view(&views[0]), nil
+}
+
+func view(v *manager.View) *GetJobViewOutput {
+	out := &GetJobViewOutput{
+		Job: job.Name(v.Spec.ID, v.Index), Name: v.Spec.Name, Queue: v.Spec.Queue, Definition: v.Spec.Definition,
+		Image: v.Spec.Image, Command: v.Spec.Command,
+		Status: v.Unit.Status.String(), Reason: v.Unit.StatusReason,
+		Created: v.Created, Ready: v.Unit.Ready, Started: v.Unit.Started, Stopped: v.Unit.Stopped,
+		MilliVcpu: v.Spec.Need.MilliVCPU, MemoryMiB: v.Spec.Need.MemoryMiB,
+		MaxAttempts: v.Spec.Retry.Max(), Timeout: v.Spec.TimeoutSeconds, Stage: v.Spec.Stage, Tags: v.Spec.Tags,
+	}
+	if v.Index == job.Whole {
+		out.Size = v.Spec.Size
+	}
+	if v.Counts != nil {
+		c := counts(v.Counts)
+		out.Counts = &c
+	}
+	for _, d := range v.Spec.Dependencies {
+		if d.Kind != job.Sequential {
+			out.DependsOn = append(out.DependsOn, d.ID.String())
+		}
+	}
+	for i := range v.Attempts {
+		out.Attempts = append(out.Attempts, attempt(&v.Attempts[i]))
+	}
+	if w := v.Wait; w != nil {
+		out.Wait = &Wait{Code: w.Code, Reason: w.Reason, Remedy: w.Remedy, Position: w.Position}
+	}
+	return out
+}
+
+func attempt(a *manager.Attempt) Attempt {
+	out := Attempt{
+		Number: a.Number, Host: a.Host, Environment: a.Environment, Log: a.Log,
+		Placed: a.Placed, Started: a.Started, Stopped: a.Stopped, Reason: a.Why,
+	}
+	if e := a.Exit; e != nil {
+		out.ExitCode, out.Cause, out.ErrorLine = e.Code, string(e.Cause), e.ErrorLine
+		if e.Reason != "" {
+			out.Reason = e.Reason
+		}
+		out.CpuMillis, out.PeakMemKiB = e.Usage.CPUMillis, e.Usage.PeakMemKiB
+		out.BytesIn, out.BytesOut = e.Usage.BytesIn, e.Usage.BytesOut
+	}
+	return out
+}

@@ -10,7 +10,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/batch"
 )
 
-var _ = wire.Op(Operations, "CancelJob", (*Service).CancelJob, wire.Required("JobId", "Reason"))
+var _ = wire.Op(ops, "CancelJob", (*Service).CancelJob, wire.Required("JobId", "Reason"))
 
 // CancelJob fails a job that has not started; it leaves one that has alone.
 func (s *Service) CancelJob(ctx context.Context, in *batch.CancelJobInput) (*batch.CancelJobOutput, error) {

@@ -12,7 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/batch/types"
 )
 
-var _ = wire.Op(Operations, "CreateComputeEnvironment", (*Service).CreateComputeEnvironment,
+var _ = wire.Op(ops, "CreateComputeEnvironment", (*Service).CreateComputeEnvironment,
 	wire.Required("ComputeEnvironmentName", "Type"))
 
 // CreateComputeEnvironment makes a compute environment; it is VALID when this answers.

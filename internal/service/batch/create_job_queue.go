@@ -12,7 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/batch/types"
 )
 
-var _ = wire.Op(Operations, "CreateJobQueue", (*Service).CreateJobQueue,
+var _ = wire.Op(ops, "CreateJobQueue", (*Service).CreateJobQueue,
 	wire.Required("JobQueueName", "Priority"))
 
 // CreateJobQueue makes a job queue; it is VALID when this answers.

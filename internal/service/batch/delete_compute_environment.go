@@ -9,7 +9,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/batch"
 )
 
-var _ = wire.Op(Operations, "DeleteComputeEnvironment", (*Service).DeleteComputeEnvironment,
+var _ = wire.Op(ops, "DeleteComputeEnvironment", (*Service).DeleteComputeEnvironment,
 	wire.Required("ComputeEnvironment"))
 
 // DeleteComputeEnvironment removes a DISABLED environment that no queue uses. It is absent

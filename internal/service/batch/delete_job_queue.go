@@ -8,7 +8,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/batch"
 )
 
-var _ = wire.Op(Operations, "DeleteJobQueue", (*Service).DeleteJobQueue, wire.Required("JobQueue"))
+var _ = wire.Op(ops, "DeleteJobQueue", (*Service).DeleteJobQueue, wire.Required("JobQueue"))
 
 // DeleteJobQueue removes a DISABLED queue; its jobs are terminated. It is absent when this
 // answers.

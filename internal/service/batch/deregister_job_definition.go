@@ -10,7 +10,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/batch"
 )
 
-var _ = wire.Op(Operations, "DeregisterJobDefinition", (*Service).DeregisterJobDefinition,
+var _ = wire.Op(ops, "DeregisterJobDefinition", (*Service).DeregisterJobDefinition,
 	wire.Required("JobDefinition"))
 
 // DeregisterJobDefinition makes one revision INACTIVE. It stays describable, and doing it

@@ -14,7 +14,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/batch/types"
 )
 
-var _ = wire.Op(Operations, "DescribeComputeEnvironments", (*Service).DescribeComputeEnvironments)
+var _ = wire.Op(ops, "DescribeComputeEnvironments", (*Service).DescribeComputeEnvironments)
 
 // DescribeComputeEnvironments answers environments by name or ARN, or all of them in
 // order of name. Unknown ones are left out.

@@ -15,7 +15,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/batch/types"
 )
 
-var _ = wire.Op(Operations, "DescribeJobDefinitions", (*Service).DescribeJobDefinitions)
+var _ = wire.Op(ops, "DescribeJobDefinitions", (*Service).DescribeJobDefinitions)
 
 // maxPage is the most that one page of a describe answers, and what it answers unasked.
 const maxPage = 100

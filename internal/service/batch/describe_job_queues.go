@@ -11,7 +11,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/batch/types"
 )
 
-var _ = wire.Op(Operations, "DescribeJobQueues", (*Service).DescribeJobQueues)
+var _ = wire.Op(ops, "DescribeJobQueues", (*Service).DescribeJobQueues)
 
 // DescribeJobQueues answers queues by name or ARN, or all of them in order of name.
 // Unknown ones are left out.

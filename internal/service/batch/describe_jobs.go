@@ -10,7 +10,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/batch/types"
 )
 
-var _ = wire.Op(Operations, "DescribeJobs", (*Service).DescribeJobs, wire.Required("Jobs"))
+var _ = wire.Op(ops, "DescribeJobs", (*Service).DescribeJobs, wire.Required("Jobs"))
 
 // DescribeJobs answers the jobs and array children that were asked for, by id or ARN.
 // Unknown ones are left out, whatever they look like.

@@ -14,7 +14,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/batch/types"
 )
 
-var _ = wire.Op(Operations, "ListJobs", (*Service).ListJobs)
+var _ = wire.Op(ops, "ListJobs", (*Service).ListJobs)
 
 // The most jobs on a page: fewer when a filter has to look for them.
 const (

@@ -8,7 +8,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/batch"
 )
 
-var _ = wire.Op(Operations, "ListTagsForResource", (*Service).ListTagsForResource,
+var _ = wire.Op(ops, "ListTagsForResource", (*Service).ListTagsForResource,
 	wire.GET("/v1/tags/{ResourceArn}"))
 
 // ListTagsForResource answers the tags of a job, job definition, job queue or compute

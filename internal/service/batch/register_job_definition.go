@@ -14,7 +14,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/batch/types"
 )
 
-var _ = wire.Op(Operations, "RegisterJobDefinition", (*Service).RegisterJobDefinition,
+var _ = wire.Op(ops, "RegisterJobDefinition", (*Service).RegisterJobDefinition,
 	wire.Required("JobDefinitionName", "Type"))
 
 // RegisterJobDefinition adds the next revision of a definition. Revision numbers are never

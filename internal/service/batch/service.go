@@ -27,9 +27,9 @@ var Identity = wire.Identity{
 	Invalid:    "ClientException",
 }
 
-// Operations is the table of the API: an Op line stands beside each handler, and the
-// operations that drover does not have yet are listed in unbuilt.go.
-var Operations = wire.NewTable[*Service](Identity)
+// ops is the table of the API: an Op line stands beside each handler, and the operations
+// that drover does not have yet are listed in unbuilt.go.
+var ops = wire.NewTable[*Service](Identity)
 
 // Options of a Service.
 type Options struct {
@@ -62,6 +62,9 @@ func New(o Options) *Service {
 		catalog: newCatalog(o.Manager),
 	}
 }
+
+// Wire is the service, ready for wire.Mux.Add.
+func (s *Service) Wire() wire.Service { return wire.Bind(ops, s) }
 
 // invalid is a ClientException, the one code that AWS Batch has for a bad request.
 func invalid(format string, args ...any) error {

@@ -16,7 +16,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/batch/types"
 )
 
-var _ = wire.Op(Operations, "SubmitJob", (*Service).SubmitJob,
+var _ = wire.Op(ops, "SubmitJob", (*Service).SubmitJob,
 	wire.Required("JobName", "JobQueue", "JobDefinition"))
 
 // SubmitJob puts a definition and what the request says beside it together and hands the

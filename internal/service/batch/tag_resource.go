@@ -8,7 +8,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/batch"
 )
 
-var _ = wire.Op(Operations, "TagResource", (*Service).TagResource,
+var _ = wire.Op(ops, "TagResource", (*Service).TagResource,
 	wire.POST("/v1/tags/{ResourceArn}"), wire.Required("Tags"))
 
 // TagResource adds tags to a job, job definition, job queue or compute environment.

@@ -8,7 +8,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/batch"
 )
 
-var _ = wire.Op(Operations, "TerminateJob", (*Service).TerminateJob, wire.Required("JobId", "Reason"))
+var _ = wire.Op(ops, "TerminateJob", (*Service).TerminateJob, wire.Required("JobId", "Reason"))
 
 // TerminateJob stops a job that runs and cancels one that does not run yet. A job that has
 // ended stays as it is.

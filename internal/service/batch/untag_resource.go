@@ -10,7 +10,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/batch"
 )
 
-var _ = wire.Op(Operations, "UntagResource", (*Service).UntagResource,
+var _ = wire.Op(ops, "UntagResource", (*Service).UntagResource,
 	wire.DELETE("/v1/tags/{ResourceArn}", "TagKeys"), wire.Required("TagKeys"), wire.Length("TagKeys", 1, job.MaxTags))
 
 // UntagResource removes tags; keys that are not there are no mistake.

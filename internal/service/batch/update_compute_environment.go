@@ -11,7 +11,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/batch/types"
 )
 
-var _ = wire.Op(Operations, "UpdateComputeEnvironment", (*Service).UpdateComputeEnvironment,
+var _ = wire.Op(ops, "UpdateComputeEnvironment", (*Service).UpdateComputeEnvironment,
 	wire.Required("ComputeEnvironment"))
 
 // UpdateComputeEnvironment changes the members that the request has and leaves the others.

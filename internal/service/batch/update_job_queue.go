@@ -10,7 +10,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/batch"
 )
 
-var _ = wire.Op(Operations, "UpdateJobQueue", (*Service).UpdateJobQueue, wire.Required("JobQueue"))
+var _ = wire.Op(ops, "UpdateJobQueue", (*Service).UpdateJobQueue, wire.Required("JobQueue"))
 
 // UpdateJobQueue changes the members that the request has and leaves the others.
 func (s *Service) UpdateJobQueue(ctx context.Context, in *batch.UpdateJobQueueInput) (*batch.UpdateJobQueueOutput, error) {

@@ -74,6 +74,7 @@ type Poll struct {
 type Messages struct {
 	Session  string    `json:"session"`
 	Messages []Message `json:"messages"`
+	Leave    bool      `json:"leave,omitempty"` // the server is going for good: end jobs and launcher, then leave
 }
 
 // Message is one instruction; exactly one of Start and Stop is set.

@@ -268,3 +268,12 @@ func (c *Core) Hosts() []Host {
 	slices.SortFunc(out, func(a, b Host) int { return strings.Compare(a.ID, b.ID) })
 	return out
 }
+
+// Running is the number of units that have a lease.
+func (c *Core) Running() int {
+	n := 0
+	for _, id := range c.order {
+		n += len(c.hosts[id].live)
+	}
+	return n
+}

@@ -210,3 +210,9 @@ func (m *Manager) UpdateDefinition(ctx context.Context, name string, revision in
 	})
 	return d, err
 }
+
+// Running is the number of units that have a lease.
+func (m *Manager) Running(ctx context.Context) (n int, err error) {
+	err = m.ask(ctx, func(c *Core) { n = c.Running() })
+	return n, err
+}

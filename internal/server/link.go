@@ -1,0 +1,163 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"drover/internal/core/arn"
+	"drover/internal/core/fault"
+	"drover/internal/core/job"
+	"drover/internal/link"
+	"drover/internal/manager"
+	"drover/internal/service/logs"
+	"drover/internal/wire/authz"
+	"drover/internal/wire/keys"
+)
+
+// jobLogGroup is where AWS Batch keeps the output of jobs.
+const jobLogGroup = "/aws/batch/job"
+
+// credentialsTTL is how long an attempt's credentials live unless its lease ends before;
+// workers renew them at half of it.
+const credentialsTTL = time.Hour
+
+// jobServices are what an attempt's credentials open, for the whole account.
+func jobServices() []string { return []string{"s3", "logs", "batch", "sts"} }
+
+func isLink(path string) bool { return strings.HasPrefix(path, link.PathPrefix) }
+
+func (s *Server) linkHandler() http.Handler { return link.Handler(linkBackend{s}, s.token) }
+
+// linkBackend turns the worker protocol into calls of the manager and the log store.
+type linkBackend struct{ s *Server }
+
+func (b linkBackend) Hello(ctx context.Context, h link.Hello) (link.Welcome, error) {
+	if h.Version != link.Version {
+		return link.Welcome{}, fault.New(fault.Invalid, "WrongVersion", "this server speaks version %d of the worker protocol, the worker version %d; run the same drover on both", link.Version, h.Version)
+	}
+	session, drop, err := b.s.manager.Hello(ctx, manager.Hello{Host: h.Host, Boot: h.Boot, Capacity: h.Capacity, Executors: h.Executors, Held: h.Held})
+	if err != nil {
+		return link.Welcome{}, err
+	}
+	b.s.log.Info("worker connected", "host", h.Host, "vcpus", float64(h.Capacity.MilliVCPU)/1000, "memoryMiB", h.Capacity.MemoryMiB, "held", len(h.Held))
+	return link.Welcome{
+		Session: session, HeartbeatEvery: link.HeartbeatEvery.Milliseconds(), LeaseTTL: link.LeaseTTL.Milliseconds(),
+		Region: b.s.region, Endpoint: b.s.endpoint, Drop: drop,
+	}, nil
+}
+
+func (b linkBackend) Poll(ctx context.Context, p link.Poll) (link.Messages, error) {
+	out := link.Messages{Session: p.Session}
+	if b.s.life.leaving() {
+		out.Leave = true
+		return out, nil
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	stop := context.AfterFunc(b.s.life.leave, cancel)
+	defer stop()
+	letters, err := b.s.manager.Poll(ctx, p.Host, p.Session, p.Ack, link.PollFor)
+	if b.s.life.leaving() {
+		out.Leave = true
+		return out, nil
+	}
+	if err != nil {
+		return out, err
+	}
+	now := time.Now()
+	for _, l := range letters {
+		m := link.Message{Seq: l.Seq, Start: l.Start}
+		if l.Start != nil {
+			if m.Credentials, err = b.s.mint(l.Start.Lease, l.Start.UnitName(), now); err != nil {
+				return out, err
+			}
+		} else {
+			m.Stop = &link.Stop{Lease: l.Stop.Lease, Reason: l.Stop.Reason}
+		}
+		out.Messages = append(out.Messages, m)
+	}
+	return out, nil
+}
+
+// Report keeps the output before the exits that come with it: whoever sees that a job has
+// ended finds all that it wrote.
+func (b linkBackend) Report(ctx context.Context, r link.Reports) (link.Outcome, error) {
+	var out link.Outcome
+	if len(r.Logs) > 0 {
+		if err := b.s.manager.Heartbeat(ctx, r.Host, r.Session); err != nil {
+			return out, err
+		}
+		chunks := make([]logs.Chunk, len(r.Logs))
+		for i, c := range r.Logs {
+			events := make([]logs.Event, len(c.Events))
+			for j, e := range c.Events {
+				events[j] = logs.Event{At: e.At, Text: e.Text}
+			}
+			chunks[i] = logs.Chunk{Group: jobLogGroup, Stream: c.Stream, First: c.First, Events: events}
+		}
+		if err := b.s.logs.Append(ctx, chunks); err != nil {
+			return out, err
+		}
+	}
+	if len(r.Reports) == 0 {
+		return out, nil
+	}
+	refused, err := b.s.manager.ReportAttempts(ctx, r.Host, r.Session, r.Reports)
+	for i, e := range refused {
+		if e != nil {
+			f := fault.From(e)
+			out.Refused = append(out.Refused, link.Refusal{Lease: r.Reports[i].Lease, Code: f.Code, Message: f.Message})
+		}
+	}
+	return out, err
+}
+
+func (b linkBackend) Heartbeat(ctx context.Context, h link.Heartbeat) error {
+	return b.s.manager.Heartbeat(ctx, h.Host, h.Session)
+}
+
+func (b linkBackend) Credentials(ctx context.Context, r link.CredentialsRequest) (link.CredentialsAnswer, error) {
+	out := link.CredentialsAnswer{Credentials: make([]*link.Credentials, len(r.Leases))}
+	if err := b.s.manager.Heartbeat(ctx, r.Host, r.Session); err != nil {
+		return out, err
+	}
+	now := time.Now()
+	for i, l := range r.Leases {
+		if !b.s.manager.Holds(ctx, l) {
+			continue
+		}
+		c, err := b.s.mint(l, fmt.Sprintf("%d.%d", l.Ref.Key, l.Ref.Index), now)
+		if err != nil {
+			return out, err
+		}
+		out.Credentials[i] = c
+	}
+	return out, nil
+}
+
+// mint makes credentials for one attempt: they die with its lease.
+func (s *Server) mint(l job.Lease, unit string, now time.Time) (*link.Credentials, error) {
+	name := arn.ARN{Service: "sts", Account: s.opt.Account, Resource: "assumed-role/drover-job/" + strings.ReplaceAll(unit, ":", ".")}
+	c, err := s.minter.Mint(keys.Claims{
+		Account: s.opt.Account, ARN: name.String(), Kind: authz.Session, Services: jobServices(),
+		Attempt: fmt.Sprintf("%d/%d/%d", l.Ref.Key, l.Ref.Index, l.Fence),
+	}, credentialsTTL, now)
+	if err != nil {
+		return nil, err
+	}
+	return &link.Credentials{AccessKeyID: c.AccessKey, SecretAccessKey: c.Secret, SessionToken: c.SessionToken, Expires: c.Expires.UnixMicro()}, nil
+}
+
+// attemptAlive says whether the attempt that credentials were made for holds its lease.
+func (s *Server) attemptAlive(scope string) bool {
+	var l job.Lease
+	if _, err := fmt.Sscanf(scope, "%d/%d/%d", &l.Ref.Key, &l.Ref.Index, &l.Fence); err != nil {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	return s.manager.Holds(ctx, l)
+}

@@ -1,0 +1,302 @@
+// Package server builds the whole of drover from its parts and runs it: the API on one
+// address, the job manager, the stores, and this host's worker.
+//
+// It promises that one data folder has one server at a time; that the server is ready
+// (healthz answers 200, server.json is written) only when everything behind it is; that
+// ending it, in whatever way, leaves running jobs running unless it was told otherwise;
+// and that a store which can no longer be trusted ends the process, so that the next one
+// starts from what is on the disk.
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+
+	"drover/internal/core/job"
+	"drover/internal/manager"
+	"drover/internal/service/batch"
+	"drover/internal/service/logs"
+	"drover/internal/service/native"
+	"drover/internal/service/s3"
+	"drover/internal/service/sts"
+	"drover/internal/store"
+	"drover/internal/wire"
+	"drover/internal/wire/authz"
+	"drover/internal/wire/keys"
+	"drover/internal/wire/sigv4"
+)
+
+// Options of a server.
+type Options struct {
+	Data     string        // data folder
+	Listen   string        // host:port; port 0 = the one of last time if it is free, else any
+	Account  string        // 12 digits
+	Region   string        // of requests that name none
+	Limits   job.Limits    // quotas to keep
+	Retain   time.Duration // how long ended jobs and their logs are kept
+	Embedded bool          // end, with jobs and worker, when the last attached client has gone
+	Drain    bool          // when told to end, first wait until no job runs
+	Version  string
+	// Worker is the command that runs this host's worker; the server starts it when none
+	// runs on the data folder. Empty = no local worker.
+	Worker []string
+	Log    *slog.Logger
+	Ready  func(endpoint string) // called once, when requests are served
+}
+
+// DefaultRegion is the region of a drover that nobody named otherwise: one that no AWS
+// client has a table entry for (reference: clients, fact 3).
+const DefaultRegion = "drover-1"
+
+// File names in the data folder.
+const (
+	credentialsFile = "credentials"
+	sessionKeyFile  = "session.key"
+	workerTokenFile = "worker.token"
+	serverFile      = "server.json"
+	lockFile        = "server.lock"
+)
+
+// Server is drover, running.
+type Server struct {
+	opt      Options
+	log      *slog.Logger
+	endpoint string
+	db       *store.DB
+	logsDB   *store.DB
+	manager  *manager.Manager
+	logs     *logs.Service
+	objects  *s3.Service
+	minter   *keys.Minter
+	root     sigv4.Credentials
+	token    string
+	life     *life
+	region   string
+}
+
+// Run serves until ctx ends, a client stops the server, or something fails.
+func Run(ctx context.Context, opt Options) error {
+	unlock, err := lockFolder(opt.Data)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	s := &Server{opt: opt, log: opt.Log, region: opt.Region, life: newLife(opt.Embedded)}
+	if s.region == "" {
+		s.region = DefaultRegion
+	}
+	if err := s.openKeys(); err != nil {
+		return err
+	}
+	defer s.close()
+	if err := s.openStores(ctx); err != nil {
+		return err
+	}
+	return s.serve(ctx)
+}
+
+func (s *Server) path(name string) string { return filepath.Join(s.opt.Data, name) }
+
+func (s *Server) openKeys() (err error) {
+	if s.root, err = keys.LoadOrCreate(s.path(credentialsFile)); err != nil {
+		return err
+	}
+	if s.minter, err = keys.LoadMinter(s.path(sessionKeyFile)); err != nil {
+		return err
+	}
+	s.token, err = loadToken(s.path(workerTokenFile))
+	return err
+}
+
+// openStores opens what lasts, side by side, for each takes a few file syncs.
+func (s *Server) openStores(ctx context.Context) error {
+	steps := []func() error{
+		func() (err error) {
+			if s.db, err = store.Open(ctx, s.path("drover.db")); err != nil {
+				return fmt.Errorf("cannot open the job store: %w", err)
+			}
+			s.manager, err = manager.Open(ctx, s.db, manager.DefaultOptions(), s.log)
+			return err
+		},
+		func() (err error) {
+			if s.logsDB, err = store.Open(ctx, s.path("logs.db")); err != nil {
+				return fmt.Errorf("cannot open the log store: %w", err)
+			}
+			days := int((s.opt.Retain + 24*time.Hour - 1) / (24 * time.Hour))
+			s.logs, err = logs.New(ctx, s.logsDB, logs.Config{Account: s.opt.Account, Region: s.region, JobRetention: days})
+			return err
+		},
+		func() (err error) {
+			s.objects, err = s3.Open(ctx, s3.Options{Dir: s.path("objects"), Region: s.region, Account: s.opt.Account, Log: s.log})
+			return err
+		},
+	}
+	errs := make(chan error, len(steps))
+	for _, step := range steps {
+		go func() { errs <- step() }()
+	}
+	var failed error
+	for range steps {
+		failed = errors.Join(failed, <-errs)
+	}
+	return failed
+}
+
+func (s *Server) close() {
+	var closers []io.Closer
+	if s.objects != nil {
+		closers = append(closers, s.objects)
+	}
+	if s.logsDB != nil {
+		closers = append(closers, s.logsDB)
+	}
+	if s.db != nil {
+		closers = append(closers, s.db)
+	}
+	for _, c := range closers {
+		if err := c.Close(); err != nil {
+			s.log.Error("closing", "error", err)
+		}
+	}
+}
+
+// mux puts the services on one address.
+func (s *Server) mux() *wire.Mux {
+	s.minter.Alive = s.attemptAlive
+	m := wire.NewMux(wire.MuxOptions{
+		Account: s.opt.Account, DefaultRegion: s.region,
+		Auth: &sigv4.Verifier{Keys: keys.Any(keys.Root(s.root, s.opt.Account), s.minter)},
+		Log:  s.access,
+	})
+	m.Add(batch.New(batch.Options{Manager: s.manager, Account: s.opt.Account, Region: s.region, Limits: s.opt.Limits}).Wire())
+	m.Add(s.logs.Wire())
+	m.Add(sts.New())
+	m.Add(wire.Bind(native.Ops, native.New(s.manager, s.life)))
+	m.Raw("s3", func(w http.ResponseWriter, r *http.Request, p authz.Principal, body *sigv4.Body) {
+		s.objects.Serve(w, r, p, body)
+	})
+	return m
+}
+
+func (s *Server) access(a wire.Access) {
+	if a.Status >= 500 && a.Err != nil {
+		s.log.Error("request failed", "service", a.Service, "operation", a.Operation, "status", a.Status, "request", a.RequestID, "error", a.Err)
+		return
+	}
+	s.log.Debug("request", "service", a.Service, "operation", a.Operation, "status", a.Status, "code", a.Code, "took", a.Took)
+}
+
+// serve runs the manager, the listener and the worker until one of them or the user ends it.
+func (s *Server) serve(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	managed := make(chan error, 1)
+	managerCtx, stopManager := context.WithCancel(context.WithoutCancel(ctx))
+	go func() { managed <- s.manager.Run(managerCtx) }()
+	defer func() { stopManager(); <-managed }()
+
+	if err := batch.EnsureDefaults(ctx, s.manager, defaultMaxVCPUs); err != nil {
+		return err
+	}
+	l, err := s.listen()
+	if err != nil {
+		return err
+	}
+	s.endpoint = "http://" + l.Addr().String()
+	web := &http.Server{
+		Handler: s.handler(), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 75 * time.Second, MaxHeaderBytes: 64 << 10,
+		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+	}
+	served := make(chan error, 1)
+	go func() { served <- web.Serve(l) }()
+	if err := s.announce(); err != nil {
+		return err
+	}
+	defer os.Remove(s.path(serverFile))
+	go s.keepWorker(ctx)
+	go s.keepHouse(ctx)
+	if s.opt.Ready != nil {
+		s.opt.Ready(s.endpoint)
+	}
+	select {
+	case <-ctx.Done():
+	case <-s.life.ended:
+	case err := <-served:
+		return fmt.Errorf("the listener on %s failed: %w", s.endpoint, err)
+	}
+	cancel()
+	s.wind()
+	stop, done := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer done()
+	stopManager() // open polls answer at once
+	if err := web.Shutdown(stop); err != nil {
+		return web.Close()
+	}
+	return nil
+}
+
+// defaultMaxVCPUs is the maxvCpus of the environment local: above any single host.
+const defaultMaxVCPUs = 1024
+
+// handler is the whole address: health, the worker protocol, and the services.
+func (s *Server) handler() http.Handler {
+	mux := s.mux()
+	workers := s.linkHandler()
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch path := r.URL.Path; {
+		case path == "/healthz" && r.Method == http.MethodGet:
+			w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+			fmt.Fprintln(w, "ok: drover", s.opt.Version)
+		case isLink(path):
+			workers.ServeHTTP(w, r)
+		default:
+			mux.ServeHTTP(w, r)
+		}
+	})
+}
+
+// listen opens the address; with port 0 that of last time, so that the URLs which running
+// jobs know stay good.
+func (s *Server) listen() (net.Listener, error) {
+	host, port, err := net.SplitHostPort(s.opt.Listen)
+	if err != nil {
+		return nil, fmt.Errorf("--listen %q is not host:port: %w", s.opt.Listen, err)
+	}
+	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+		return nil, fmt.Errorf("--listen %s: drover serves plain HTTP, so it listens on loopback only; use 127.0.0.1:%s, and a TLS proxy for other hosts", s.opt.Listen, port)
+	}
+	if port == "0" {
+		if last, err := os.ReadFile(s.path("port")); err == nil {
+			if l, err := net.Listen("tcp", net.JoinHostPort(host, string(last))); err == nil {
+				return l, nil
+			}
+		}
+	}
+	l, err := net.Listen("tcp", s.opt.Listen)
+	if err != nil {
+		return nil, fmt.Errorf("cannot listen on %s: %w; choose another with --listen, or stop what uses it", s.opt.Listen, err)
+	}
+	_, got, err := net.SplitHostPort(l.Addr().String())
+	if err != nil {
+		return nil, err
+	}
+	return l, writeFile(s.path("port"), []byte(got))
+}
+
+// announce writes server.json, by which the other commands find the server.
+func (s *Server) announce() error {
+	b, err := json.Marshal(map[string]any{"endpoint": s.endpoint, "pid": os.Getpid(), "version": s.opt.Version, "embedded": s.opt.Embedded})
+	if err != nil {
+		return err
+	}
+	return writeFile(s.path(serverFile), b)
+}

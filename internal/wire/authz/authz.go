@@ -3,7 +3,7 @@
 // default except no.
 //
 // Until IAM policies exist the rules are these: the root key may do everything, a
-// session may call the services it was minted for, a worker speaks only the worker
+// session may call the services it was minted for (never the worker protocol), a worker speaks only the worker
 // protocol, and the anonymous principal may call no operation (the S3 front asks the
 // bucket's policy about it instead).
 package authz
@@ -68,7 +68,7 @@ func Allowed(p Principal, service, op string) error {
 	case Root:
 		return nil
 	case Session:
-		if p.Services == nil || slices.Contains(p.Services, service) {
+		if service != WorkerService && (p.Services == nil || slices.Contains(p.Services, service)) {
 			return nil
 		}
 	case Worker:

@@ -46,7 +46,7 @@ func openBackend(opts Options) (*files, error) {
 	posixOpts.SetNewDirPerm(0o700)
 	posixOpts.SetNewFilePerm(0o600)
 	var attributes meta.MetadataStorer = meta.XattrMeta{}
-	if err := xattrsWork(buckets); err != nil {
+	if err := opts.attributes(buckets); err != nil {
 		side := filepath.Join(opts.Dir, "meta")
 		if err := os.MkdirAll(side, 0o700); err != nil {
 			return nil, fmt.Errorf("s3: make %s: %w", side, err)
@@ -61,7 +61,7 @@ func openBackend(opts Options) (*files, error) {
 	if err != nil {
 		return nil, fmt.Errorf("s3: open %s: %w", buckets, err)
 	}
-	return &files{Posix: p, durable: opts.Durable}, nil
+	return &files{Posix: p, durable: !opts.NoFsync}, nil
 }
 
 // newPosixQuietly keeps the constructor's announcements off our standard output, which

@@ -22,7 +22,7 @@ import (
 func BenchmarkSmallObjects(b *testing.B) {
 	for _, way := range []string{"front-durable", "front", "library-socket"} {
 		b.Run(way, func(b *testing.B) {
-			r := open(b, func(o *Options) { o.Durable = way == "front-durable" })
+			r := open(b, func(o *Options) { o.NoFsync = way != "front-durable" })
 			r.bucket("bench")
 			c := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}}
 			url := r.url

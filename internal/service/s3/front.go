@@ -120,6 +120,9 @@ func (s *Service) prepare(in *call, r *http.Request, p authz.Principal, body *si
 	if query != "" {
 		uri += "?" + query
 	}
+	if op.on == onBucket && r.Method == http.MethodGet && encodingURL(query) {
+		in.SetUserValue(urlKeys, true)
+	}
 	if err := in.setHeader(r, uri); err != nil {
 		return err
 	}
@@ -205,6 +208,11 @@ func (c *call) setBody(r *http.Request, op *operation, p authz.Principal, body *
 	// that waits for "100 Continue" to send what nobody wants.
 	c.SetUserValue(string(utils.ContextKeyBodyReader), from)
 	return nil
+}
+
+func encodingURL(query string) bool {
+	q, err := url.ParseQuery(query)
+	return err == nil && q.Get("encoding-type") == "url"
 }
 
 // operationOf names what a request asks for, or refuses it.

@@ -13,12 +13,13 @@
 // Promises:
 //   - What a client signed is checked before it has an effect: an object appears only after
 //     its last byte, every chunk signature, its declared length and its checksums agreed.
-//   - With Options.Durable a PUT, copy, completed multipart upload, or bucket creation is
-//     answered after its data and directory entries are fsynced. Without it the answer may
-//     precede the disk by half a minute. Deletions, tags, ACLs and policies are not fsynced
-//     in either mode: after a power cut a deleted object may be back. Where the file system
-//     has no extended attributes (some tmpfs), metadata sits in side files that are not
-//     fsynced either.
+//   - A PUT, copy, completed multipart upload or bucket creation is answered after its data
+//     and directory entries are fsynced, which the library alone does not do (NoFsync turns
+//     it off; the answer may then precede the disk by half a minute). Deletions, tags, ACLs,
+//     policies and single parts are not fsynced: after a power cut a deleted object may be
+//     back, and a part may be missing, which CompleteMultipartUpload then says. Where the
+//     file system has no extended attributes (old tmpfs), metadata sits in side files that
+//     are not fsynced either.
 //   - A key that the files below cannot hold exactly (empty, "." or ".." segments, segments
 //     over 255 bytes, NUL) is refused on write and absent on read; it never aliases another
 //     key. A key and another key below it ("a" and "a/b") cannot exist together, which S3
@@ -46,8 +47,10 @@ type Options struct {
 	Dir     string // holds buckets/, versions/ and, where needed, meta/; made if absent
 	Region  string // the region buckets report; requests may name any
 	Account string // 12 digits; owner id of every bucket
-	Durable bool   // fsync before a write is answered; see the package comment
+	NoFsync bool   // answer writes before they are on disk; see the package comment
 	Log     *slog.Logger
+
+	attributes func(dir string) error // xattrsWork, unless a test forbids them
 }
 
 // Service is an open S3. Its methods may be called from any goroutine.
@@ -68,6 +71,9 @@ func Open(ctx context.Context, opts Options) (*Service, error) {
 	}
 	if opts.Log == nil {
 		opts.Log = slog.New(slog.DiscardHandler)
+	}
+	if opts.attributes == nil {
+		opts.attributes = xattrsWork
 	}
 	dir, err := filepath.Abs(opts.Dir)
 	if err != nil {

@@ -6,11 +6,16 @@ package executor
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"drover/internal/core/job"
 	"drover/internal/core/resource"
 )
+
+// ErrLost means that the executor no longer knows its attempts, or cannot be asked: its
+// launcher ended or was replaced. Adopt says what is left.
+var ErrLost = errors.New("the executor lost its attempts")
 
 // Attempt is what to run. Everything is ready: the folder exists, the environment is whole.
 type Attempt struct {
@@ -23,10 +28,11 @@ type Attempt struct {
 	Timeout     time.Duration // 0 = none; counted from the start of the command
 	Stdin       string        // file; "" = empty input
 	Stdout      string        // file that gets standard output; "" = standard output is log
+	Note        []byte        // the worker's own words, given back at adoption
 }
 
 // Output receives an attempt's log bytes as they are written, in order. It may block for
-// back-pressure. The chunk is only valid during the call.
+// back-pressure: an attempt's output is not read on while 256 KiB of it are not acknowledged.
 type Output interface {
 	Log(l job.Lease, chunk []byte, at time.Time)
 }
@@ -40,20 +46,42 @@ type Executor interface {
 	// Prepare makes everything ready that can be shared or repeated (pull an image).
 	Prepare(ctx context.Context, a Attempt) error
 	// Start begins the attempt. An error means that nothing runs; a command that cannot
-	// be started is not an error but an exit with CauseStart. Ending ctx does not end the job.
+	// be started is not an error but an exit with CauseStart. Ending ctx does not end the
+	// job. A lease that is held already is refused.
 	Start(ctx context.Context, a Attempt, out Output) (Handle, error)
 	// Adopt gives handles for everything that survived the worker's restart, running or
-	// ended and not yet forgotten. Output continues where the last acknowledged byte was.
+	// ended and not yet forgotten. Output continues after the last acknowledged byte. It
+	// comes first in a worker's life, and again after ErrLost.
 	Adopt(ctx context.Context, out Output) ([]Handle, error)
+	// Close lets go: what runs keeps running and can be adopted. With end, everything is
+	// killed and whatever the executor keeps on this host (processes, groups, files) goes.
+	Close(ctx context.Context, end bool) error
 }
 
-// Handle is one started attempt.
+// Held is what is known of an attempt when its handle is given.
+type Held struct {
+	Lease   job.Lease
+	Started time.Time
+	Note    []byte
+	Acked   int64 // output bytes acknowledged so far; output continues after them
+	Mark    int64 // the worker's number given with that acknowledgement
+}
+
+// End is how and when the command ended.
+type End struct {
+	Exit job.Exit
+	At   time.Time
+}
+
+// Handle is one started attempt. It is safe for concurrent use.
 type Handle interface {
-	Lease() job.Lease
-	Started() time.Time
+	Held() Held
 	// Wait returns once the attempt has ended and all its output went to Output. Ending
 	// ctx ends the wait, never the job.
-	Wait(ctx context.Context) (job.Exit, error)
+	Wait(ctx context.Context) (End, error)
+	// Acknowledge says that the first n bytes of output are safe and need not come again
+	// after a restart. The mark is kept with n and given back at adoption.
+	Acknowledge(n, mark int64)
 	// Stop asks the command to end: SIGTERM, then SIGKILL after grace. It does not wait.
 	Stop(grace time.Duration, cause job.Cause) error
 	// Forget releases what is kept for adoption, once the exit is acknowledged.

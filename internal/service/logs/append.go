@@ -92,11 +92,13 @@ func checkChunk(c Chunk) error {
 	return checkStream(c.Stream)
 }
 
-// cleaned gives the events with texts as they can be kept.
+const maxTime = 253_402_300_799_999 // the last millisecond of the year 9999
+
+// cleaned gives the events with times and texts as they can be kept.
 func cleaned(events []Event) []Event {
 	out := make([]Event, len(events))
 	for i, e := range events {
-		out[i] = Event{At: e.At, Text: clean(e.Text)}
+		out[i] = Event{At: min(max(e.At, 0), maxTime), Text: clean(e.Text)}
 	}
 	return out
 }

@@ -62,7 +62,7 @@ func measure(number int64, events []Event) chunk {
 	c := chunk{number: number, first: events[0].At, last: events[0].At}
 	for _, e := range events {
 		first, last := min(c.first, e.At), max(c.last, e.At)
-		if c.events > 0 && (c.events == chunkEvents || c.size+len(e.Text) > chunkText || last-first > chunkSpan) {
+		if c.events > 0 && (c.events == chunkEvents || c.size+len(e.Text) > chunkText || span(first, last) > chunkSpan) {
 			break
 		}
 		c.first, c.last = first, last
@@ -71,6 +71,9 @@ func measure(number int64, events []Event) chunk {
 	}
 	return c
 }
+
+// span is the time between two times, of any distance.
+func span(first, last int64) uint64 { return uint64(last) - uint64(first) }
 
 // encode writes, for each event, the time since the one before, the length and the text.
 func encode(events []Event, size int) []byte {

@@ -80,7 +80,9 @@ func (b *batch) extend(d *draft, st streamState) (bool, error) {
 	p := d.fit(st.next)
 	d.to = streamState{st.group, st.id, p.after}
 	if len(p.chunks) == 0 {
-		return true, nil
+		var n int
+		err := b.tx.Row(`SELECT count(*) FROM log_streams WHERE id = $1 AND next_number = $2 AND deleted = 0`, st.id, st.next).Scan(&n)
+		return n > 0, err
 	}
 	n, err := b.tx.Exec(`UPDATE log_streams SET
 			next_number = $1,

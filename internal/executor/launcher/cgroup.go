@@ -33,9 +33,12 @@ type cgroups struct {
 	pids string // the same in the pids hierarchy; "" = no such limit (v1), or as base (v2)
 	swap bool   // v1: swap is limited too
 
-	mu   sync.Mutex // guards the rest
-	idle []*group
-	made int
+	warming sync.WaitGroup
+
+	mu     sync.Mutex // guards the rest
+	idle   []*group
+	made   int
+	closed bool
 }
 
 // group is one control group.
@@ -280,19 +283,28 @@ func (c *cgroups) take(limit int64) (*group, error) {
 	return g, nil
 }
 
-// warm makes n groups ahead of the first attempts.
+// warm makes up to n groups ahead of the first attempts, in the background.
 func (c *cgroups) warm(n int) {
-	groups := make([]*group, 0, n)
-	for range n {
-		g, err := c.take(noLimit)
-		if err != nil {
-			break
+	c.warming.Go(func() {
+		groups := make([]*group, 0, n)
+		for range n {
+			c.mu.Lock()
+			c.made++
+			name, closed := strconv.Itoa(c.made), c.closed
+			c.mu.Unlock()
+			if closed {
+				break
+			}
+			g, err := c.make(name)
+			if err != nil {
+				break
+			}
+			groups = append(groups, g)
 		}
-		groups = append(groups, g)
-	}
-	for _, g := range groups {
-		c.put(g)
-	}
+		for _, g := range groups {
+			c.put(g)
+		}
+	})
 }
 
 func (c *cgroups) make(name string) (_ *group, err error) {
@@ -429,7 +441,7 @@ func (c *cgroups) put(g *group) {
 		}
 	}
 	c.mu.Lock()
-	keep := len(c.idle) < idleGroups
+	keep := len(c.idle) < idleGroups && !c.closed
 	if keep {
 		c.idle = append(c.idle, g)
 	}
@@ -466,6 +478,10 @@ func (g *group) remove() {
 
 // close removes everything; no attempt runs any more.
 func (c *cgroups) close() {
+	c.mu.Lock()
+	c.closed = true
+	c.mu.Unlock()
+	c.warming.Wait()
 	c.mu.Lock()
 	idle := c.idle
 	c.idle = nil

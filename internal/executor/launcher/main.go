@@ -79,7 +79,7 @@ func Main(ctx context.Context, dir string) error {
 	s.expectWorker()
 	s.mu.Unlock()
 	if s.groups != nil {
-		go s.groups.warm(2 * runtime.NumCPU())
+		s.groups.warm(2 * runtime.NumCPU())
 	}
 	select {
 	case <-ctx.Done():

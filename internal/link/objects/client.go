@@ -36,9 +36,10 @@ type Client struct {
 	HTTP        *http.Client // nil: one with 64 idle connections
 	Attempts    int          // per request; 0 means 6, spread over about 3 s
 
-	once sync.Once
-	base *url.URL
-	bad  error
+	once         sync.Once
+	base         *url.URL
+	bad          error
+	single, part int64 // limits of an upload in one request and of a part; tests lower them
 }
 
 // Static gives always the same credentials.
@@ -57,6 +58,9 @@ const (
 
 func (c *Client) prepare() error {
 	c.once.Do(func() {
+		if c.single == 0 {
+			c.single, c.part = singleLimit, partSize
+		}
 		c.base, c.bad = url.Parse(c.Endpoint)
 		if c.bad != nil || c.base.Host == "" || c.base.Scheme != "http" && c.base.Scheme != "https" {
 			c.bad = fault.New(fault.Invalid, "InvalidEndpoint", "the endpoint %q is no http:// or https:// address", c.Endpoint)

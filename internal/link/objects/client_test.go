@@ -3,6 +3,8 @@ package objects
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -85,6 +87,47 @@ func TestRepeatedUploadIsWhole(t *testing.T) {
 	}
 	if calls.Load() != 2 || got.Load() != "content" {
 		t.Errorf("%d calls, body %q", calls.Load(), got.Load())
+	}
+}
+
+func TestLargeUploadsGoInParts(t *testing.T) {
+	var log []string
+	var stored strings.Builder
+	fail := ""
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		log = append(log, r.Method+" "+r.URL.RawQuery)
+		switch {
+		case r.URL.Query().Get("partNumber") == fail && fail != "":
+			w.WriteHeader(403)
+		case r.URL.RawQuery == "uploads=":
+			io.WriteString(w, "<InitiateMultipartUploadResult><UploadId>id/1</UploadId></InitiateMultipartUploadResult>")
+		case r.Method == "PUT":
+			stored.Write(body)
+			w.Header().Set("ETag", fmt.Sprintf("%q", body))
+		case r.Method == "POST":
+			if want := `<Part><PartNumber>3</PartNumber><ETag>&#34;9a&#34;</ETag></Part></CompleteMultipartUpload>`; !strings.HasSuffix(string(body), want) {
+				t.Errorf("completed with %s", body)
+			}
+		}
+	}))
+	defer srv.Close()
+	c := client(srv.URL)
+	defer c.Close()
+	c.single, c.part = 5, 4
+	const content = "123456789a"
+	if err := c.PutFrom(context.Background(), "b", "k", strings.NewReader(content), int64(len(content))); err != nil {
+		t.Fatal(err)
+	}
+	if stored.String() != content || len(log) != 5 || log[4] != "POST uploadId=id%2F1" {
+		t.Errorf("stored %q by %q", stored.String(), log)
+	}
+	log, fail = nil, "2"
+	if err := c.PutFrom(context.Background(), "b", "k", strings.NewReader(content), int64(len(content))); !fault.Is(err, fault.Denied) {
+		t.Errorf("a refused part: %v", err)
+	}
+	if last := log[len(log)-1]; last != "DELETE uploadId=id%2F1" {
+		t.Errorf("the failed upload was not aborted: %q", log)
 	}
 }
 

@@ -42,7 +42,10 @@ func (c *Client) Put(ctx context.Context, bucket, key string, data []byte) error
 // PutFrom stores size bytes of from, such as an *os.File. They are read more than once and
 // must not change meanwhile; if they do the upload fails.
 func (c *Client) PutFrom(ctx context.Context, bucket, key string, from io.ReaderAt, size int64) error {
-	if size > singleLimit {
+	if err := c.prepare(); err != nil {
+		return err
+	}
+	if size > c.single {
 		return c.putParts(ctx, bucket, key, from, size)
 	}
 	q := &request{method: http.MethodPut, bucket: bucket, key: key}
@@ -92,10 +95,10 @@ func (c *Client) putParts(ctx context.Context, bucket, key string, from io.Reade
 		Part    []part
 	}
 	send := func() error {
-		for off := int64(0); off < size; off += partSize {
+		for off := int64(0); off < size; off += c.part {
 			n := len(done.Part) + 1
 			q := &request{method: http.MethodPut, bucket: bucket, key: key, query: "partNumber=" + strconv.Itoa(n) + "&uploadId=" + id}
-			if err := q.content(from, off, min(partSize, size-off)); err != nil {
+			if err := q.content(from, off, min(c.part, size-off)); err != nil {
 				return err
 			}
 			res, err := c.do(ctx, q)

@@ -2,8 +2,11 @@ package s3
 
 import (
 	"bytes"
+	"encoding/base64"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -174,6 +177,37 @@ func TestChunkedUploads(t *testing.T) {
 	}
 	if _, err := r.client.HeadObject(ctx, &awss3.HeadObjectInput{Bucket: &b, Key: aws.String("bad")}); err == nil {
 		t.Error("an object with a wrong checksum was stored")
+	}
+}
+
+// A control document may carry its checksum in a trailer too.
+func TestDocumentWithTrailer(t *testing.T) {
+	r := open(t, nil)
+	b := r.bucket("trailers")
+	r.put(b, "k", "v")
+	send := func(doc string) (int, string) {
+		const signed = "<Delete><Object><Key>k</Key></Object></Delete>"
+		sum := base64.StdEncoding.EncodeToString(binary.BigEndian.AppendUint32(nil, crc32.ChecksumIEEE([]byte(signed))))
+		raw := fmt.Sprintf("%x\r\n%s\r\n0\r\nx-amz-checksum-crc32:%s\r\n\r\n", len(doc), doc, sum)
+		req, _ := http.NewRequest("POST", r.url+"/trailers?delete", strings.NewReader(raw))
+		req.Header.Set("X-Amz-Decoded-Content-Length", fmt.Sprint(len(doc)))
+		req.Header.Set("X-Amz-Trailer", "x-amz-checksum-crc32")
+		req.Header.Set("X-Amz-Sdk-Checksum-Algorithm", "CRC32")
+		sigv4.Sign(req, "STREAMING-UNSIGNED-PAYLOAD-TRAILER", sigv4.Credentials{AccessKey: testKey, Secret: testSecret}, "s3", "drover-1", time.Now())
+		res, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return res.StatusCode, read(t, res.Body)
+	}
+	if status, body := send("<Delete><Object><Key>K</Key></Object></Delete>"); status != 400 || !strings.Contains(body, "BadDigest") {
+		t.Errorf("damaged document: %d %s", status, body)
+	}
+	if got := r.get(b, "k"); got != "v" {
+		t.Errorf("k = %q", got)
+	}
+	if status, body := send("<Delete><Object><Key>k</Key></Object></Delete>"); status != 200 || !strings.Contains(body, "<Deleted>") {
+		t.Errorf("good document: %d %s", status, body)
 	}
 }
 

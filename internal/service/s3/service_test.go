@@ -37,7 +37,7 @@ func TestRefusedOperationsNameThemselves(t *testing.T) {
 
 func TestVirtualHosts(t *testing.T) {
 	for host, want := range map[string]string{
-		"localhost": "", "localhost:4580": "", "127.0.0.1:4580": "", "b.localhost:4580": "b", "a.b.localhost": "a.b",
+		"localhost": "", "localhost:4580": "", "127.0.0.1:4580": "", "b.localhost:4580": "b", "a.b.localhost": "a.b", "s3.localhost": "", "b.s3.localhost:4580": "b",
 		"s3.amazonaws.com": "", "s3.eu-west-1.amazonaws.com": "", "b.s3.amazonaws.com": "b", "b.s3.eu-west-1.amazonaws.com:443": "b",
 		"a.s3.b.s3.eu-west-1.amazonaws.com": "a.s3.b", "b.s3-us-west-2.amazonaws.com": "b", "sqs.us-east-1.amazonaws.com": "",
 	} {

@@ -1,0 +1,94 @@
+package s3
+
+import (
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"drover/internal/core/fault"
+)
+
+// operationOf names what a request asks for, or refuses it.
+func operationOf(r *http.Request, path, query string) (*operation, error) {
+	bucket, key, slash := strings.Cut(path[1:], "/")
+	on := onObject
+	switch {
+	case bucket == "":
+		on = onService
+		if slash && key != "" {
+			return nil, fault.New(fault.Invalid, "InvalidBucketName", "The path begins with two slashes, so it names no bucket.")
+		}
+	case key == "":
+		on = onBucket
+	}
+	if r.Method == http.MethodOptions && on != onService {
+		return &operation{name: "Options", on: on}, nil
+	}
+	values, err := url.ParseQuery(query)
+	if err != nil {
+		return nil, fault.New(fault.Invalid, "InvalidURI", "The query string cannot be read: %v.", err)
+	}
+	op := recognise(r.Method, on, values, r.Header)
+	switch {
+	case op == nil && r.Method == http.MethodPost && on == onBucket:
+		return nil, notBuilt("PostObject (browser form upload)")
+	case op == nil:
+		return nil, withStatus(405, fault.New(fault.Invalid, "MethodNotAllowed", "The specified method is not allowed against this resource."))
+	case !op.served:
+		return nil, notBuilt(op.name)
+	}
+	return op, nil
+}
+
+func notBuilt(op string) error {
+	return fault.New(fault.NotBuilt, "NotImplemented", "drover's S3 does not have the operation %s.", op)
+}
+
+// hostBucket is the bucket that a virtual-host address names, or "".
+func hostBucket(host string) string {
+	if h, _, err := net.SplitHostPort(host); err == nil {
+		host = h
+	}
+	if bucket, ok := strings.CutSuffix(host, ".localhost"); ok {
+		if bucket == "s3" { // an endpoint's name; buckets have three letters or more
+			return ""
+		}
+		return strings.TrimSuffix(bucket, ".s3")
+	}
+	name, ok := strings.CutSuffix(host, ".amazonaws.com")
+	if !ok {
+		return ""
+	}
+	// bucket.s3, bucket.s3.region, bucket.s3-region, bucket.s3.dualstack.region
+	if i := strings.LastIndex(name, ".s3"); i > 0 {
+		if rest := name[i+3:]; rest == "" || rest[0] == '.' || rest[0] == '-' {
+			return name[:i]
+		}
+	}
+	return ""
+}
+
+// withoutSignature takes a presigned URL's parameters out of a query and leaves the rest
+// as it is, byte for byte.
+func withoutSignature(query string) string {
+	if !strings.Contains(query, "X-Amz-") {
+		return query
+	}
+	kept := make([]string, 0, 8)
+	for pair := range strings.SplitSeq(query, "&") {
+		name, _, _ := strings.Cut(pair, "=")
+		switch name {
+		case "X-Amz-Algorithm", "X-Amz-Credential", "X-Amz-Date", "X-Amz-Expires",
+			"X-Amz-SignedHeaders", "X-Amz-Signature", "X-Amz-Security-Token", "X-Amz-Content-Sha256":
+		default:
+			kept = append(kept, pair)
+		}
+	}
+	return strings.Join(kept, "&")
+}
+
+func encodingURL(query string) bool {
+	q, err := url.ParseQuery(query)
+	return err == nil && q.Get("encoding-type") == "url"
+}

@@ -23,6 +23,7 @@ import (
 type files struct {
 	*posix.Posix
 	durable bool
+	fsync   func(fd int) error
 }
 
 var _ backend.Backend = (*files)(nil)
@@ -61,7 +62,7 @@ func openBackend(opts Options) (*files, error) {
 	if err != nil {
 		return nil, fmt.Errorf("s3: open %s: %w", buckets, err)
 	}
-	return &files{Posix: p, durable: !opts.NoFsync}, nil
+	return &files{Posix: p, durable: !opts.NoFsync, fsync: opts.fsync}, nil
 }
 
 // newPosixQuietly keeps the constructor's announcements off our standard output, which
@@ -145,7 +146,7 @@ func (f *files) PutObject(ctx context.Context, in s3response.PutObjectInput) (ou
 		return out, err
 	}
 	if written >= 0 {
-		if err := unix.Fsync(written); err != nil {
+		if err := f.fsync(written); err != nil {
 			return out, fmt.Errorf("fsync object: %w", err)
 		}
 	}
@@ -184,12 +185,12 @@ func (f *files) CreateBucket(ctx context.Context, in *awss3.CreateBucketInput, a
 	if err := f.Posix.CreateBucket(ctx, in, acl); err != nil || !f.durable {
 		return err
 	}
-	return errors.Join(syncPath(*in.Bucket), syncPath("."))
+	return errors.Join(f.syncPath(*in.Bucket), f.syncPath("."))
 }
 
 // syncObject fsyncs an object that the library wrote out of our sight.
 func (f *files) syncObject(ctx context.Context, bucket, key string) error {
-	if err := syncPath(filepath.Join(bucket, key)); err != nil && !errors.Is(err, os.ErrNotExist) {
+	if err := f.syncPath(filepath.Join(bucket, key)); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err // gone already = deleted by somebody else: nothing to keep
 	}
 	return f.settle(ctx, bucket, key)
@@ -208,7 +209,7 @@ func (f *files) settle(ctx context.Context, bucket, key string) error {
 		path = filepath.Join(path, "x") // the marker is the folder itself
 	}
 	for dir := filepath.Dir(path); ; dir = filepath.Dir(dir) {
-		if err := syncPath(dir); err != nil && !errors.Is(err, os.ErrNotExist) {
+		if err := f.syncPath(dir); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return err
 		}
 		if dir == bucket || dir == "." {
@@ -217,13 +218,13 @@ func (f *files) settle(ctx context.Context, bucket, key string) error {
 	}
 }
 
-func syncPath(path string) error {
-	fd, err := os.Open(path)
+func (f *files) syncPath(path string) error {
+	file, err := os.Open(path)
 	if err != nil {
 		return fmt.Errorf("fsync %s: %w", path, err)
 	}
-	defer fd.Close()
-	if err := fd.Sync(); err != nil {
+	defer file.Close()
+	if err := f.fsync(int(file.Fd())); err != nil {
 		return fmt.Errorf("fsync %s: %w", path, err)
 	}
 	return nil

@@ -40,6 +40,8 @@ import (
 	"path/filepath"
 	"sync/atomic"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 // Options configure a Service. Dir, Region and Account are required.
@@ -50,7 +52,9 @@ type Options struct {
 	NoFsync bool   // answer writes before they are on disk; see the package comment
 	Log     *slog.Logger
 
-	attributes func(dir string) error // xattrsWork, unless a test forbids them
+	// Tests forbid the one and watch the other.
+	attributes func(dir string) error // xattrsWork
+	fsync      func(fd int) error     // unix.Fsync
 }
 
 // Service is an open S3. Its methods may be called from any goroutine.
@@ -74,6 +78,9 @@ func Open(ctx context.Context, opts Options) (*Service, error) {
 	}
 	if opts.attributes == nil {
 		opts.attributes = xattrsWork
+	}
+	if opts.fsync == nil {
+		opts.fsync = unix.Fsync
 	}
 	dir, err := filepath.Abs(opts.Dir)
 	if err != nil {

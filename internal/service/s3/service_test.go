@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
@@ -17,6 +18,7 @@ import (
 	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"go.uber.org/goleak"
+	"golang.org/x/sys/unix"
 
 	"drover/internal/wire"
 	"drover/internal/wire/sigv4"
@@ -151,6 +153,62 @@ func TestSideFiles(t *testing.T) {
 	if _, err := r.client.CreateBucket(ctx, &awss3.CreateBucketInput{Bucket: &b}); code(err) != "BucketAlreadyOwnedByYou" {
 		t.Errorf("created twice: %v", err)
 	}
+}
+
+// What a write is answered for is on disk: the file itself, and every folder on its way.
+func TestWritesAreSynced(t *testing.T) {
+	var mu sync.Mutex
+	synced := map[fileID]bool{}
+	r := open(t, func(o *Options) {
+		o.fsync = func(fd int) error {
+			var st unix.Stat_t
+			if err := unix.Fstat(fd, &st); err != nil {
+				return err
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			synced[fileID{uint64(st.Dev), st.Ino}] = true
+			return unix.Fsync(fd)
+		}
+	})
+	check := func(what string, paths ...string) {
+		t.Helper()
+		for _, p := range paths {
+			id, err := identify(filepath.Join(r.s.opts.Dir, "buckets", p))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !synced[id] {
+				t.Errorf("%s: %s was not fsynced", what, p)
+			}
+		}
+		clear(synced)
+	}
+	b := r.bucket("synced")
+	check("create bucket", ".", "synced")
+	r.put(b, "x/y/k", "v")
+	check("put", "synced/x/y/k", "synced/x/y", "synced/x", "synced")
+	r.put(b, "x/y/k", "again")
+	check("overwrite", "synced/x/y/k", "synced/x/y")
+	r.put(b, "folder/", "")
+	check("folder marker", "synced/folder", "synced")
+	if _, err := r.client.CopyObject(ctx, &awss3.CopyObjectInput{Bucket: &b, Key: aws.String("c/k"), CopySource: aws.String("synced/x/y/k")}); err != nil {
+		t.Fatal(err)
+	}
+	check("copy", "synced/c/k", "synced/c", "synced")
+	up, err := r.client.CreateMultipartUpload(ctx, &awss3.CreateMultipartUploadInput{Bucket: &b, Key: aws.String("m/k")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	part, err := r.client.UploadPart(ctx, &awss3.UploadPartInput{Bucket: &b, Key: up.Key, UploadId: up.UploadId, PartNumber: aws.Int32(1), Body: strings.NewReader("v")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.client.CompleteMultipartUpload(ctx, &awss3.CompleteMultipartUploadInput{Bucket: &b, Key: up.Key, UploadId: up.UploadId,
+		MultipartUpload: &types.CompletedMultipartUpload{Parts: []types.CompletedPart{{ETag: part.ETag, PartNumber: aws.Int32(1), ChecksumCRC32: part.ChecksumCRC32}}}}); err != nil {
+		t.Fatal(err)
+	}
+	check("multipart", "synced/m/k", "synced/m", "synced")
 }
 
 // Open and Close leave no goroutine, socket or folder behind.

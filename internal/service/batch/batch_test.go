@@ -34,7 +34,8 @@ const (
 // world is the service on a real manager and store, reached by the real SDK client.
 type world struct {
 	*batch.Client
-	m *manager.Manager
+	own *wire.Client
+	m   *manager.Manager
 }
 
 func newWorld(t testing.TB, limits job.Limits) *world {
@@ -61,7 +62,7 @@ func newWorld(t testing.TB, limits job.Limits) *world {
 	mux.Add(s.Wire())
 	srv := httptest.NewServer(mux)
 	t.Cleanup(srv.Close)
-	return &world{m: m, Client: batch.New(batch.Options{
+	return &world{m: m, own: &wire.Client{Endpoint: srv.URL, Region: "eu-west-9", Credentials: root}, Client: batch.New(batch.Options{
 		Region: "eu-west-9", BaseEndpoint: aws.String(srv.URL), RetryMaxAttempts: 1,
 		Credentials: credentials.NewStaticCredentialsProvider(root.AccessKey, root.Secret, ""),
 	})}

@@ -12,20 +12,9 @@ import (
 // is being made durable the next one gathers: commits are as many as the disk can do, and
 // no decision waits for a timer.
 const (
-	maxInFlight = 2    // batches handed to the journal and not yet durable
-	maxCommands = 1024 // commands in one batch
-	maxPlaces   = 512  // placements in one batch
-	tickEvery   = time.Second
-	retryEvery  = time.Second // between attempts to go on after the store refused a batch
+	tickEvery  = time.Second
+	retryEvery = time.Second // between attempts to go on after the store refused a batch
 )
-
-// command is one request to the Core. answer is called exactly once: when what run decided
-// is durable, or with the fault that prevented it. If now is set the answer does not wait.
-type command struct {
-	run    func(c *Core, now Instant)
-	answer func(error)
-	now    bool
-}
 
 // outcome tells the loop what became of a batch.
 type outcome struct {
@@ -43,12 +32,12 @@ func (m *Manager) Run(ctx context.Context) error {
 	tick := time.NewTicker(tickEvery)
 	defer tick.Stop()
 	for {
-		var commands <-chan command
-		if m.inFlight < maxInFlight {
+		var commands <-chan Command
+		if m.desk.Room() {
 			commands = m.commands
 		}
 		var idle <-chan struct{}
-		if m.core.Busy() && m.inFlight < maxInFlight {
+		if m.desk.Busy() {
 			idle = closed
 		}
 		select {
@@ -59,7 +48,7 @@ func (m *Manager) Run(ctx context.Context) error {
 				return err
 			}
 		case <-tick.C:
-			m.core.Tick(m.instant())
+			m.desk.Tick(m.instant())
 		case cmd := <-commands:
 			m.take(cmd)
 		case <-idle:
@@ -71,14 +60,9 @@ func (m *Manager) Run(ctx context.Context) error {
 var closed = func() chan struct{} { c := make(chan struct{}); close(c); return c }()
 
 // take runs a command and whatever else has queued behind it.
-func (m *Manager) take(cmd command) {
+func (m *Manager) take(cmd Command) {
 	for n := 1; ; n++ {
-		cmd.run(m.core, m.instant())
-		if cmd.now {
-			cmd.answer(nil)
-		} else {
-			m.waiting = append(m.waiting, cmd)
-		}
+		m.desk.Take(cmd, m.instant())
 		if n == maxCommands {
 			return
 		}
@@ -90,59 +74,36 @@ func (m *Manager) take(cmd command) {
 	}
 }
 
-// decide settles, places, and hands the batch over if there is room for one.
+// decide lets the Desk decide, and hands what it decided to the journal.
 func (m *Manager) decide() {
-	if m.inFlight >= maxInFlight {
-		return
-	}
-	now := m.instant()
-	m.core.Work(now)
-	m.core.Schedule(maxPlaces, now)
-	if !m.core.Pending() && (len(m.waiting) == 0 || m.inFlight == 0) {
-		answer(m.waiting, nil) // nothing that they saw is still on its way to the disk
-		m.waiting = nil
-		return
-	}
-	b, waiting := m.core.Take(), m.waiting
-	m.waiting = nil
-	m.inFlight++
-	m.journal.Commit(b, func(err error) {
-		if err == nil {
-			m.post.Done(b)
-			if len(b.Transitions) > 0 {
+	m.desk.Decide(m.instant(), func(b *Batch, done func(error)) {
+		m.journal.Commit(b, func(err error) {
+			if err == nil && len(b.Transitions) > 0 {
 				m.announce()
 			}
-		}
-		answer(waiting, err)
-		m.outcomes <- outcome{b.Seq, err}
+			done(err)
+			m.outcomes <- outcome{b.Seq, err}
+		})
 	})
-}
-
-func answer(waiting []command, err error) {
-	for _, c := range waiting {
-		c.answer(err)
-	}
 }
 
 // settled takes note of a batch that is durable. If the store refused it (a full disk), what
 // is in memory is ahead of what is on disk: begin again from the disk.
 func (m *Manager) settled(ctx context.Context, o outcome) error {
-	m.inFlight--
+	m.desk.Settled(o.seq, o.err)
 	if o.err == nil {
-		m.core.Committed(o.seq)
 		return nil
 	}
 	m.log.Error("the store refused a batch; reloading", "error", o.err)
-	for ; m.inFlight > 0; m.inFlight-- {
-		<-m.outcomes
+	for m.desk.InFlight() > 0 {
+		next := <-m.outcomes
+		m.desk.Settled(next.seq, next.err)
 	}
-	answer(m.waiting, o.err)
-	m.waiting = nil
-	m.post.Reset()
+	m.desk.Abandon(o.err)
 	for {
 		img, err := m.journal.Load(ctx)
 		if err == nil {
-			m.core = New(m.opt, img, m.instant())
+			m.desk.Restart(New(m.opt, img, m.instant()))
 			m.log.Info("reloaded", "jobs", len(img.Jobs))
 			return nil
 		}
@@ -164,22 +125,22 @@ func (m *Manager) refuse(ctx context.Context, cause error) error {
 		case <-t.C:
 			return nil
 		case cmd := <-m.commands:
-			cmd.answer(fault.From(cause))
+			cmd.Answer(fault.From(cause))
 		}
 	}
 }
 
 // drain waits for batches under way, so that every answer is given.
 func (m *Manager) drain() error {
-	for ; m.inFlight > 0; m.inFlight-- {
-		<-m.outcomes
+	for m.desk.InFlight() > 0 {
+		o := <-m.outcomes
+		m.desk.Settled(o.seq, o.err)
 	}
-	answer(m.waiting, errStopping)
-	m.waiting = nil
+	m.desk.Abandon(errStopping)
 	for {
 		select {
 		case cmd := <-m.commands:
-			cmd.answer(errStopping)
+			cmd.Answer(errStopping)
 		default:
 			return nil
 		}

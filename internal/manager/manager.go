@@ -30,14 +30,12 @@ type Manager struct {
 	log     *slog.Logger
 	start   time.Time
 
-	commands chan command
+	commands chan Command
 	outcomes chan outcome
 	stopped  chan struct{}
 
 	// Owned by the goroutine of Run.
-	core     *Core
-	inFlight int
-	waiting  []command
+	desk *Desk
 
 	mu      sync.Mutex
 	changed chan struct{} // closed and replaced when transitions become durable
@@ -60,10 +58,10 @@ func Open(ctx context.Context, db *store.DB, opt Options, log *slog.Logger) (*Ma
 	}
 	m := &Manager{
 		opt: opt, journal: j, db: db, post: NewPost(), log: log, start: time.Now(),
-		commands: make(chan command, maxCommands), outcomes: make(chan outcome, maxInFlight), stopped: make(chan struct{}),
+		commands: make(chan Command, maxCommands), outcomes: make(chan outcome, maxInFlight), stopped: make(chan struct{}),
 		changed: make(chan struct{}),
 	}
-	m.core = New(opt, img, m.instant())
+	m.desk = NewDesk(New(opt, img, m.instant()), m.post)
 	return m, nil
 }
 
@@ -80,15 +78,15 @@ func (m *Manager) ask(ctx context.Context, fn func(c *Core)) error {
 func (m *Manager) send(ctx context.Context, fn func(c *Core, now Instant) error, now bool) error {
 	var result error
 	done := make(chan error, 1)
-	cmd := command{
-		run: func(c *Core, at Instant) { result = fn(c, at) },
-		answer: func(err error) {
+	cmd := Command{
+		Run: func(c *Core, at Instant) { result = fn(c, at) },
+		Answer: func(err error) {
 			if err == nil {
 				err = result
 			}
 			done <- err
 		},
-		now: now,
+		Now: now,
 	}
 	select {
 	case m.commands <- cmd:

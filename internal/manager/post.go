@@ -5,6 +5,7 @@ import (
 	"sync"
 
 	"drover/internal/core/fault"
+	"drover/internal/core/job"
 )
 
 // Letter is one numbered message for a worker.
@@ -41,6 +42,13 @@ func (p *Post) Open(host, session string) {
 		close(b.wake)
 	}
 	p.boxes[host] = &box{session: session, wake: make(chan struct{})}
+}
+
+// Greet opens the session in the mailboxes and in the Core, in this order: what the Core
+// sends in answer must find its box.
+func (p *Post) Greet(c *Core, h Hello, session string, now Instant) (drop []job.Lease) {
+	p.Open(h.Host, session)
+	return c.Hello(h, session, now)
 }
 
 // Close ends a session, if it is still the host's.

@@ -20,28 +20,23 @@ func (m *Manager) Submit(ctx context.Context, specs []*job.Spec) ([]Receipt, err
 			s.ID = NewID(now)
 		}
 	}
-	var out []Receipt
-	var missing Missing
-	try := func(c *Core, now Instant) (err error) {
-		if missing = c.Wants(specs); len(missing.IDs)+len(missing.Tokens) > 0 {
-			return nil
+	sub := &Submission{Specs: specs}
+	for {
+		var out []Receipt
+		var missing Missing
+		err := m.do(ctx, func(c *Core, now Instant) (err error) {
+			out, missing, err = c.Try(sub, now)
+			return err
+		})
+		if err != nil || missing.Empty() {
+			return out, err
 		}
-		out, err = c.Submit(specs, now)
-		return err
+		found, err := m.journal.Find(ctx, missing.IDs, missing.Tokens)
+		if err != nil {
+			return nil, err
+		}
+		sub.Found(missing, found)
 	}
-	if err := m.do(ctx, try); err != nil || out != nil {
-		return out, err
-	}
-	found, err := m.journal.Find(ctx, missing.IDs, missing.Tokens)
-	if err != nil {
-		return nil, err
-	}
-	err = m.do(ctx, func(c *Core, now Instant) (err error) {
-		c.Adopt(found, now)
-		out, err = c.Submit(specs, now)
-		return err
-	})
-	return out, err
 }
 
 // Cancel follows CancelJob. An unknown job is a ClientException.
@@ -129,8 +124,7 @@ func (m *Manager) Hosts(ctx context.Context) (out []Host, err error) {
 func (m *Manager) Hello(ctx context.Context, h Hello) (session string, drop []job.Lease, err error) {
 	session = newSession()
 	err = m.do(ctx, func(c *Core, now Instant) error {
-		m.post.Open(h.Host, session)
-		drop = c.Hello(h, session, now)
+		drop = m.post.Greet(c, h, session, now)
 		return nil
 	})
 	return session, drop, err

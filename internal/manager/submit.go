@@ -13,14 +13,46 @@ func client(format string, args ...any) error {
 }
 
 // Missing lists the jobs and tokens of a submission that are not in memory and that the
-// journal must be asked for; give what it finds to Adopt and submit again.
+// journal must be asked for.
 type Missing struct {
 	IDs    []job.ID
 	Tokens []string
 }
 
-// Wants says what Submit needs to know that is not in memory.
-func (c *Core) Wants(specs []*job.Spec) Missing {
+// Empty reports whether there is nothing to ask.
+func (m *Missing) Empty() bool { return len(m.IDs)+len(m.Tokens) == 0 }
+
+// Submission is a request to submit on its way: jobs that have ended long ago are not in
+// memory, so that the journal may have to be asked for some, while others go.
+type Submission struct {
+	Specs []*job.Spec
+	asked Missing
+	found []Loaded
+}
+
+// Found gives what the journal knows of the jobs and tokens that Try missed.
+func (s *Submission) Found(m Missing, jobs []Loaded) {
+	s.asked.IDs = append(s.asked.IDs, m.IDs...)
+	s.asked.Tokens = append(s.asked.Tokens, m.Tokens...)
+	s.found = append(s.found, jobs...)
+}
+
+// Try submits, unless the journal must be asked first: then it decides nothing and says
+// for what. Nothing is asked for twice, so that a submission ends.
+func (c *Core) Try(s *Submission, now Instant) ([]Receipt, Missing, error) {
+	c.Adopt(s.found, now)
+	m := c.wants(s.Specs)
+	m.IDs = slices.DeleteFunc(m.IDs, func(id job.ID) bool { return slices.Contains(s.asked.IDs, id) })
+	m.Tokens = slices.DeleteFunc(m.Tokens, func(t string) bool { return slices.Contains(s.asked.Tokens, t) })
+	if !m.Empty() {
+		return nil, m, nil
+	}
+	out, err := c.Submit(s.Specs, now)
+	return out, Missing{}, err
+}
+
+// wants says what Submit needs to know that is not in memory.
+func (c *Core) wants(specs []*job.Spec) Missing {
 	var m Missing
 	for _, s := range specs {
 		if s.Token != "" && c.tokens[s.Token] == nil {

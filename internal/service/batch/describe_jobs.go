@@ -37,12 +37,13 @@ func (s *Service) DescribeJobs(ctx context.Context, in *batch.DescribeJobsInput)
 	if err != nil {
 		return nil, clientError(err)
 	}
+	read := details{}
 	for i := range views {
-		d, err := describeJob(n, &views[i])
+		kept, err := read.of(views[i].Spec)
 		if err != nil {
 			return nil, err
 		}
-		out.Jobs = append(out.Jobs, d)
+		out.Jobs = append(out.Jobs, describeJob(n, &views[i], kept))
 	}
 	return out, nil
 }

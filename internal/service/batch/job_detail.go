@@ -24,13 +24,29 @@ func keepDetail(p *prepared, c *types.ContainerProperties) json.RawMessage {
 	return compact(&jobDetail{Container: &rest, Platforms: p.platforms})
 }
 
-// describeJob writes the JobDetail of a job or array child.
-func describeJob(n names, v *manager.View) (types.JobDetail, error) {
-	var kept jobDetail
-	spec, u := v.Spec, &v.Unit
-	if err := restore(spec.Detail, &kept); err != nil {
-		return types.JobDetail{}, fault.Wrap(err, fault.Internal, "ServerException", "the record of job %s cannot be read", spec.ID)
+// details reads the jobDetail of many jobs. Jobs of one definition mostly keep the same,
+// which is then read once; nobody may change what it gives.
+type details map[string]jobDetail
+
+func (d details) of(spec *job.Spec) (jobDetail, error) {
+	if kept, ok := d[string(spec.Detail)]; ok {
+		return kept, nil
 	}
+	var kept jobDetail
+	if err := restore(spec.Detail, &kept); err != nil {
+		return kept, fault.Wrap(err, fault.Internal, "ServerException", "the record of job %s cannot be read", spec.ID)
+	}
+	if kept.Container == nil {
+		kept.Container = &types.ContainerProperties{}
+	}
+	fillContainer(kept.Container)
+	d[string(spec.Detail)] = kept
+	return kept, nil
+}
+
+// describeJob writes the JobDetail of a job or array child.
+func describeJob(n names, v *manager.View, kept jobDetail) types.JobDetail {
+	spec, u := v.Spec, &v.Unit
 	id := job.Name(spec.ID, v.Index)
 	d := types.JobDetail{
 		JobId: &id, JobArn: aws.String(n.jobARN(id)), JobName: &spec.Name,
@@ -62,7 +78,7 @@ func describeJob(n names, v *manager.View) (types.JobDetail, error) {
 	if spec.Priority > 0 {
 		d.SchedulingPriority = &spec.Priority
 	}
-	return d, nil
+	return d
 }
 
 // statusReason is the unit's own reason or, while it waits, why it waits.
@@ -129,10 +145,6 @@ func describeAttempts(n names, attempts []manager.Attempt) []types.AttemptDetail
 // describeContainer writes the container of a job: what was asked for, and of the latest
 // attempt where it ran and how it ended.
 func describeContainer(n names, v *manager.View, c *types.ContainerProperties) *types.ContainerDetail {
-	if c == nil {
-		c = &types.ContainerProperties{}
-	}
-	fillContainer(c)
 	d := &types.ContainerDetail{
 		Image: &v.Spec.Image, Command: filled(v.Spec.Command), Environment: writeVariables(v.Spec.Environment),
 		ResourceRequirements: c.ResourceRequirements, Vcpus: c.Vcpus, Memory: c.Memory,

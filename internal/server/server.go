@@ -85,6 +85,12 @@ type Server struct {
 
 // Run serves until ctx ends, a client stops the server, or something fails.
 func Run(ctx context.Context, opt Options) error {
+	// The S3 library changes the working folder: no path may depend on it.
+	data, err := filepath.Abs(opt.Data)
+	if err != nil {
+		return err
+	}
+	opt.Data = data
 	unlock, err := lockFolder(opt.Data)
 	if err != nil {
 		return err

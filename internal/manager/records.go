@@ -184,3 +184,13 @@ func (c *Core) Explain(id job.ID, i int32) *Wait {
 	}
 	return nil
 }
+
+// TerminateAll ends every job that has not ended.
+func (c *Core) TerminateAll(reason string, now Instant) {
+	for _, k := range slices.Sorted(maps.Keys(c.jobs)) {
+		if e := c.jobs[k]; !e.unit.Status.Terminal() {
+			// A unit refuses to be terminated only if it does not exist.
+			_ = c.end(e.spec.ID, job.Whole, job.Event{Kind: job.Terminate, Reason: reason}, now)
+		}
+	}
+}

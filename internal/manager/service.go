@@ -210,3 +210,8 @@ func (m *Manager) Running(ctx context.Context) (n int, err error) {
 	err = m.ask(ctx, func(c *Core) { n = c.Running() })
 	return n, err
 }
+
+// TerminateAll ends every job that has not ended.
+func (m *Manager) TerminateAll(ctx context.Context, reason string) error {
+	return m.do(ctx, func(c *Core, now Instant) error { c.TerminateAll(reason, now); return nil })
+}

@@ -8,9 +8,6 @@ import (
 	"path/filepath"
 	"syscall"
 	"time"
-
-	"drover/internal/core/job"
-	"drover/internal/manager"
 )
 
 // Terms of the local worker and of ending.
@@ -111,7 +108,7 @@ func (s *Server) wind() {
 	if !s.life.endJobs() {
 		return
 	}
-	if err := s.terminateAll(ctx); err != nil {
+	if err := s.manager.TerminateAll(ctx, "the server was stopped with its jobs"); err != nil {
 		s.log.Error("terminating jobs", "error", err)
 	}
 	s.waitIdle(ctx, endJobsFor)
@@ -141,32 +138,4 @@ func (s *Server) waitIdle(ctx context.Context, limit time.Duration) {
 			return
 		}
 	}
-}
-
-// terminateAll ends every job that has not ended.
-func (s *Server) terminateAll(ctx context.Context) error {
-	queues, err := s.manager.Queues(ctx)
-	if err != nil {
-		return err
-	}
-	for _, q := range queues {
-		for _, status := range []job.Status{job.Pending, job.Runnable, job.Starting, job.Running} {
-			token := ""
-			for {
-				page, err := s.manager.List(ctx, manager.ListQuery{Queue: q.Name, Status: status, Limit: 500, Token: token})
-				if err != nil {
-					return err
-				}
-				for _, j := range page.Jobs {
-					if err := s.manager.Terminate(ctx, j.ID, job.Whole, "the server was stopped with its jobs"); err != nil {
-						return err
-					}
-				}
-				if token = page.Next; token == "" {
-					break
-				}
-			}
-		}
-	}
-	return nil
 }

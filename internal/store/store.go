@@ -70,13 +70,14 @@ func open(ctx context.Context, e engine.Engine) (*DB, error) {
 		engine: e,
 		queue:  make(chan *op, queueSize),
 		ended:  make(chan struct{}),
-		hook:   exit,
+		hook:   func(error) {}, // a database that breaks while it is opened is Open's error
 	}
 	db.pool = newPool(db, readers)
 	go (&writer{db: db, conn: conn}).run()
 	if err := db.Migrate(ctx, "store", schema()); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
+	db.OnFatal(exit)
 	return db, nil
 }
 

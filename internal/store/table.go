@@ -8,7 +8,7 @@ import (
 )
 
 // Table keeps configuration-like records of one kind as JSON under a key. Keys are any
-// bytes and sort as bytes. rev counts the writes of a record from 1; a record that is
+// bytes but not empty, and sort as bytes. rev counts the writes of a record from 1; a record that is
 // deleted and made again starts anew.
 type Table[T any] struct {
 	kind string
@@ -54,6 +54,9 @@ func (t *Table[T]) decode(key string, text []byte) (v T, err error) {
 // Put writes the record if it is as expected: Absent, Any, or at revision n. Otherwise
 // fault.Conflict, and nothing is written.
 func (t *Table[T]) Put(tx *Tx, key string, v T, expect int64) (rev int64, err error) {
+	if key == "" {
+		return 0, fault.New(fault.Internal, "InternalFailure", "store: a %s with an empty key", t.kind)
+	}
 	text, err := json.Marshal(v)
 	if err != nil {
 		return 0, fault.Wrap(err, fault.Internal, "InternalFailure", "%s %q cannot be stored", t.kind, key)
@@ -70,14 +73,20 @@ func (t *Table[T]) Put(tx *Tx, key string, v T, expect int64) (rev int64, err er
 		if err == nil && n == 0 {
 			err = fault.New(fault.Conflict, codeConflict, "%s %q exists already", t.kind, key)
 		}
-		return 1, err
+		if err != nil {
+			return 0, err
+		}
+		return 1, nil
 	}
 	n, err := tx.Exec(`UPDATE records SET rev = rev + 1, json = $4 WHERE kind = $1 AND key = $2 AND rev = $3`,
 		t.kind, []byte(key), expect, string(text))
 	if err == nil && n == 0 {
 		err = fault.New(fault.Conflict, codeConflict, "%s %q changed meanwhile (revision %d is gone); read it again", t.kind, key, expect)
 	}
-	return expect + 1, err
+	if err != nil {
+		return 0, err
+	}
+	return expect + 1, nil
 }
 
 // Delete removes the record, or answers fault.NotFound.

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 
 	"drover/internal/core/fault"
@@ -45,7 +46,7 @@ func (tx *Tx) Exec(query string, args ...any) (int64, error) {
 	tx.wrote = true
 	n, err := tx.conn.Exec(tx.ctx, query, tx.vals)
 	if err != nil {
-		return 0, tx.fail(err)
+		return 0, tx.fail(in(query, err))
 	}
 	return n, nil
 }
@@ -61,9 +62,9 @@ func (tx *Tx) Query(query string, args ...any) (*Rows, error) {
 	}
 	r, err := tx.conn.Query(tx.ctx, query, tx.vals)
 	if err != nil {
-		return nil, tx.fail(err)
+		return nil, tx.fail(in(query, err))
 	}
-	tx.rows = Rows{tx: tx, rows: r}
+	tx.rows = Rows{tx: tx, query: query, rows: r}
 	return &tx.rows, nil
 }
 
@@ -103,6 +104,11 @@ func (tx *Tx) ready(args []any) error {
 	return nil
 }
 
+// in adds the statement to its error: engines say what is wrong, but not where.
+func in(query string, err error) error {
+	return fmt.Errorf("%w in %.200q", err, query)
+}
+
 // fail records the first failure: it decides about the closure.
 func (tx *Tx) fail(err error) error {
 	if tx.failed == nil {
@@ -121,9 +127,10 @@ func (tx *Tx) end() {
 
 // Rows walks over a result. Next closes it at the end.
 type Rows struct {
-	tx   *Tx
-	rows engine.Rows // nil when closed
-	err  error
+	tx    *Tx
+	query string
+	rows  engine.Rows // nil when closed
+	err   error
 }
 
 // Next moves to the next row; it is false at the end and after an error.
@@ -163,7 +170,7 @@ func (r *Rows) Close() error {
 	}
 	r.rows = nil
 	if err != nil {
-		r.err = r.tx.fail(err)
+		r.err = r.tx.fail(in(r.query, err))
 	}
 	return r.err
 }

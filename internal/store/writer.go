@@ -194,17 +194,14 @@ func (w *writer) serve(first *op) {
 		w.refuse(err)
 		return
 	}
-	err := w.commit(&w.group, true)
-	switch {
-	case err == nil:
-	case w.db.dead() != nil:
-		w.refuse(w.db.dead())
-		return
-	case len(w.group) == 1 || w.down:
-		w.refuse(err)
-		return
-	default:
-		w.singly()
+	if err := w.commit(&w.group, true); err != nil {
+		switch w.db.engine.Fate(err) {
+		case engine.Statement, engine.Duplicate, engine.Full:
+			w.singly()
+		default:
+			w.refuse(err)
+			return
+		}
 	}
 	for _, o := range w.group {
 		o.answer()
@@ -222,8 +219,8 @@ func (w *writer) refuse(err error) {
 	w.group = w.group[:0]
 }
 
-// singly gives each closure a transaction of its own, when together they failed for a
-// reason that is not a closure's (a full disk, a constraint checked at commit).
+// singly gives each closure a transaction of its own when together they failed for what
+// may be the doing of one: a full disk, a constraint checked at commit.
 func (w *writer) singly() {
 	for i := range w.group {
 		one := w.group[i : i+1 : i+1]

@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"strconv"
@@ -41,14 +42,14 @@ func (c *conn) statement(query string) (*stmt, error) {
 	defer libc.Xfree(c.tls, text)
 	p, tail, err := c.prepare(text, sqlite3.SQLITE_PREPARE_PERSISTENT)
 	if err != nil {
-		return nil, fmt.Errorf("%w in %q", err, query)
+		return nil, err
 	}
 	if p == 0 {
-		return nil, fmt.Errorf("sqlite: no statement in %q", query)
+		return nil, errors.New("sqlite: an empty statement")
 	}
 	s := &stmt{p: p, columns: int(sqlite3.Xsqlite3_column_count(c.tls, p))}
 	if err = s.number(c); err == nil && strings.Trim(libc.GoString(tail), " \t\r\n;") != "" {
-		err = fmt.Errorf("sqlite: more than one statement in %q", query)
+		err = errors.New("sqlite: more than one statement")
 	}
 	if err != nil {
 		sqlite3.Xsqlite3_finalize(c.tls, p)
@@ -111,7 +112,7 @@ func (c *conn) start(query string, args []any) (*stmt, error) {
 		return nil, err
 	}
 	if len(args) != s.want {
-		return nil, fmt.Errorf("%q takes %d arguments, got %d", query, s.want, len(args))
+		return nil, fmt.Errorf("sqlite: %d arguments for a statement that takes %d", len(args), s.want)
 	}
 	return s, c.bind(s, args)
 }

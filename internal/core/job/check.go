@@ -111,8 +111,16 @@ func CheckVariable(name string) error {
 		return invalid("an environment variable has no name")
 	case strings.HasPrefix(name, "AWS_BATCH"):
 		return invalid("Environment variable name %s is reserved: names must not start with AWS_BATCH", name)
-	case strings.ContainsAny(name, "=\x00"):
-		return invalid("environment variable name %q must not contain = or NUL", name)
+	case strings.Contains(name, "="):
+		return invalid("environment variable name %q must not contain =", name)
+	}
+	return CheckText("an environment variable name", name)
+}
+
+// CheckText refuses a NUL character, which no command line, environment or database holds.
+func CheckText(member, s string) error {
+	if strings.IndexByte(s, 0) >= 0 {
+		return invalid("%s must not contain NUL characters", member)
 	}
 	return nil
 }
@@ -127,5 +135,5 @@ func CheckTag(key, value string) error {
 	case len(key) >= 4 && strings.EqualFold(key[:4], "aws:"):
 		return invalid("tag key %q is reserved: keys must not start with aws:", key)
 	}
-	return nil
+	return CheckText("a tag", key+value)
 }

@@ -26,7 +26,7 @@ func Substitute(command []string, parameters map[string]string) ([]string, error
 	copy(out, command[:first])
 	for i := first; i < len(command); i++ {
 		word := command[i]
-		if name, ok := strings.CutPrefix(word, placeholder); ok && nameRun(name) == len(name) {
+		if name, ok := strings.CutPrefix(word, placeholder); ok && name != "" && nameRun(name) == len(name) {
 			if _, known := lookup(name, parameters); known == 0 {
 				return nil, invalid("Unable to substitute value. No parameter found for reference %s", name)
 			}

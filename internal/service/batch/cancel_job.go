@@ -26,5 +26,8 @@ func (s *Service) ending(ctx context.Context, ref, reason *string) (job.ID, int3
 	if n := utf8.RuneCountInString(*reason); n > job.MaxReasonChars {
 		return job.ID{}, 0, invalid("reason has %d characters, at most %d are allowed", n, job.MaxReasonChars)
 	}
+	if err := job.CheckText("reason", *reason); err != nil {
+		return job.ID{}, 0, err
+	}
 	return s.in(ctx).job("jobId", *ref)
 }

@@ -13,8 +13,8 @@ func (s *Service) readDependencies(n names, list []types.JobDependency, array bo
 	if len(list) == 0 {
 		return nil, nil
 	}
-	if len(list) > s.limits.Dependencies {
-		return nil, invalid("Error executing request, Exception : Job cannot have more than %d dependencies", s.limits.Dependencies)
+	if most := s.limits.Dependencies; most > 0 && len(list) > most {
+		return nil, invalid("Error executing request, Exception : Job cannot have more than %d dependencies", most)
 	}
 	out := make([]job.Dependency, len(list))
 	for i, d := range list {

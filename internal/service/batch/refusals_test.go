@@ -58,9 +58,10 @@ func TestBadRegistrations(t *testing.T) {
 		"attemptDurationSeconds must be at least 1": func(in *batch.RegisterJobDefinitionInput) {
 			in.Timeout = &types.JobTimeout{AttemptDurationSeconds: aws.Int32(0)}
 		},
-		"reserved: keys":      func(in *batch.RegisterJobDefinitionInput) { in.Tags = map[string]string{"AWS:x": ""} },
-		"not one that drover": func(in *batch.RegisterJobDefinitionInput) { in.Tags = map[string]string{"drover:token": "x"} },
-		"needs an image":      func(in *batch.RegisterJobDefinitionInput) { in.ContainerProperties.Image = aws.String("") },
+		"reserved: keys":               func(in *batch.RegisterJobDefinitionInput) { in.Tags = map[string]string{"AWS:x": ""} },
+		"not one that drover":          func(in *batch.RegisterJobDefinitionInput) { in.Tags = map[string]string{"drover:token": "x"} },
+		"command must not contain NUL": func(in *batch.RegisterJobDefinitionInput) { in.ContainerProperties.Command = []string{"a\x00"} },
+		"needs an image":               func(in *batch.RegisterJobDefinitionInput) { in.ContainerProperties.Image = aws.String("") },
 		"at most 255": func(in *batch.RegisterJobDefinitionInput) {
 			in.ContainerProperties.Image = aws.String(strings.Repeat("i", 256))
 		},
@@ -219,10 +220,14 @@ func TestBadSubmissions(t *testing.T) {
 		"tag drover:speed is not one":                       func(in *batch.SubmitJobInput) { in.Tags = map[string]string{"drover:speed": "1"} },
 		"tag Drover:stage is not one":                       func(in *batch.SubmitJobInput) { in.Tags = map[string]string{"Drover:stage": "s3://a/b"} },
 		"must be the s3://bucket/key":                       func(in *batch.SubmitJobInput) { in.Tags = map[string]string{"drover:stage": "http://x/y"} },
-		"must not be empty":                                 func(in *batch.SubmitJobInput) { in.Tags = map[string]string{"drover:token": ""} },
-		"has 257 characters":                                func(in *batch.SubmitJobInput) { in.Tags = map[string]string{"k": strings.Repeat("ü", 257)} },
-		"must have 1 to 128":                                func(in *batch.SubmitJobInput) { in.Tags = map[string]string{strings.Repeat("k", 129): ""} },
-		"attemptDurationSeconds must be":                    func(in *batch.SubmitJobInput) { in.Timeout = &types.JobTimeout{AttemptDurationSeconds: aws.Int32(-5)} },
+		"parameters must not contain NUL":                   func(in *batch.SubmitJobInput) { in.Parameters = map[string]string{"a": "\x00"} },
+		"environment must not contain NUL": func(in *batch.SubmitJobInput) {
+			in.ContainerOverrides = &types.ContainerOverrides{Environment: []types.KeyValuePair{{Name: aws.String("A"), Value: aws.String("\x00")}}}
+		},
+		"must not be empty":              func(in *batch.SubmitJobInput) { in.Tags = map[string]string{"drover:token": ""} },
+		"has 257 characters":             func(in *batch.SubmitJobInput) { in.Tags = map[string]string{"k": strings.Repeat("ü", 257)} },
+		"must have 1 to 128":             func(in *batch.SubmitJobInput) { in.Tags = map[string]string{strings.Repeat("k", 129): ""} },
+		"attemptDurationSeconds must be": func(in *batch.SubmitJobInput) { in.Timeout = &types.JobTimeout{AttemptDurationSeconds: aws.Int32(-5)} },
 		"RetryAttempts must be provided": func(in *batch.SubmitJobInput) {
 			in.RetryStrategy = &types.RetryStrategy{EvaluateOnExit: []types.EvaluateOnExit{{Action: "EXIT", OnReason: aws.String("*")}}}
 		},

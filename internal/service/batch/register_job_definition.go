@@ -55,6 +55,9 @@ func (s *Service) readDefinition(in *batch.RegisterJobDefinitionInput) (job.Defi
 	if err != nil {
 		return d, err
 	}
+	if err := checkCommand(c.Command, in.Parameters); err != nil {
+		return d, err
+	}
 	retry, err := readRetry(in.RetryStrategy)
 	if err != nil {
 		return d, err

@@ -174,6 +174,9 @@ func (s *Service) resolve(p *prepared, in *batch.SubmitJobInput) (*job.Spec, err
 			return nil, err
 		}
 	}
+	if err := checkCommand(over.Command, in.Parameters); err != nil {
+		return nil, err
+	}
 	if over.Retry, err = readRetry(in.RetryStrategy); err != nil {
 		return nil, err
 	}
@@ -187,8 +190,8 @@ func (s *Service) resolve(p *prepared, in *batch.SubmitJobInput) (*job.Spec, err
 	spec.Detail = detail
 	if in.ArrayProperties != nil && in.ArrayProperties.Size != nil {
 		spec.Size = *in.ArrayProperties.Size
-		if spec.Size < 2 || spec.Size > s.limits.ArrayMax {
-			return nil, invalid("Error executing request, Exception : Array job size must be between 2 and %d, got %d", s.limits.ArrayMax, spec.Size)
+		if most := s.limits.ArrayMax; spec.Size < 2 || most > 0 && spec.Size > most {
+			return nil, invalid("Error executing request, Exception : Array job size must be between 2 and %d, got %d", most, spec.Size)
 		}
 	}
 	return &spec, nil

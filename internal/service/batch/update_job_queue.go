@@ -25,9 +25,6 @@ func (s *Service) UpdateJobQueue(ctx context.Context, in *batch.UpdateJobQueueIn
 	if err := checkPriorityOfQueue(in.Priority); err != nil {
 		return nil, err
 	}
-	if _, err := readQueueState(in.State, true); err != nil {
-		return nil, err
-	}
 	var order []string
 	var numbers []int32
 	if in.ComputeEnvironmentOrder != nil {
@@ -37,19 +34,21 @@ func (s *Service) UpdateJobQueue(ctx context.Context, in *batch.UpdateJobQueueIn
 	}
 	defer s.catalog.forgetQueues()
 	q, err := s.m.UpdateQueue(ctx, name, func(q *job.Queue) error {
-		if in.Priority != nil {
-			q.Priority = *in.Priority
-		}
-		if q.Enabled, err = readQueueState(in.State, q.Enabled); err != nil || order == nil {
-			return err
-		}
-		d, err := readQueueDetail(q)
+		enabled, err := readQueueState(in.State, q.Enabled)
 		if err != nil {
 			return err
 		}
+		q.Enabled = enabled
+		if in.Priority != nil {
+			q.Priority = *in.Priority
+		}
+		if order == nil {
+			return nil
+		}
+		d, err := readQueueDetail(q)
 		d.Order = numbers
 		q.Environments, q.Detail = order, compact(&d)
-		return nil
+		return err
 	})
 	if err != nil {
 		return nil, missing(err, "job queue %s does not exist", *in.JobQueue)

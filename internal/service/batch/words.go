@@ -118,8 +118,26 @@ func readVariables(list []types.KeyValuePair) ([]job.Variable, error) {
 		if err := job.CheckVariable(out[i].Name); err != nil {
 			return nil, err
 		}
+		if err := job.CheckText("environment", out[i].Value); err != nil {
+			return nil, err
+		}
 	}
 	return out, nil
+}
+
+// checkCommand checks a command and the parameters that may go into it.
+func checkCommand(command []string, parameters map[string]string) error {
+	for _, w := range command {
+		if err := job.CheckText("command", w); err != nil {
+			return err
+		}
+	}
+	for k, v := range parameters {
+		if err := job.CheckText("parameters", k+v); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func writeVariables(list []job.Variable) []types.KeyValuePair {

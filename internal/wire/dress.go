@@ -110,6 +110,7 @@ func WriteError(w http.ResponseWriter, r *http.Request, dress Dress, requestID s
 		b = append(b, "</RequestId></ErrorResponse>"...)
 	case DressS3:
 		h["Content-Type"] = []string{"application/xml"}
+		h["X-Amz-Request-Id"] = []string{requestID}
 		b = append(b, xmlHeader+"<Error><Code>"...)
 		b = appendXMLText(b, code)
 		b = append(b, "</Code><Message>"...)

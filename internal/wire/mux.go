@@ -299,6 +299,7 @@ func (s *statusWriter) Unwrap() http.ResponseWriter { return s.ResponseWriter }
 func (x *exchange) serveOperation(a *sigv4.Auth, s *Service) error {
 	t, routeErr := s.route(x.r)
 	x.dress = t.protocol.dress()
+	x.w.Header()["Content-Type"] = contentTypes[t.protocol]
 	if t.op != nil {
 		x.c.info.Operation = t.op.name
 	}
@@ -403,8 +404,8 @@ func (x *exchange) inflate(bufs *buffer, limit int64) ([]byte, error) {
 
 // decode makes the operation's input from the request.
 func (x *exchange) decode(s *Service, t target, form *node, body []byte) (any, error) {
-	in := t.op.newIn()
-	v := reflect.ValueOf(in).Elem()
+	ptr := reflect.New(t.op.in)
+	in, v := ptr.Interface(), ptr.Elem()
 	seen := &x.c.seen
 	seen.of = t.op.in
 	x.c.info.Present = seen
@@ -425,10 +426,8 @@ func (x *exchange) answer(s *Service, t target, bufs *buffer, out reflect.Value)
 	bufs.out = bufs.out[:0]
 	switch t.protocol {
 	case Query:
-		h["Content-Type"] = []string{"text/xml"}
 		bufs.out = appendXMLAnswer(bufs.out, s.id, t.op.name, x.c.info.RequestID, t.op.outPlan, out)
 	default:
-		h["Content-Type"] = contentTypes[t.protocol]
 		bufs.out = appendJSON(bufs.out, t.op.outPlan, out, asOutput)
 	}
 	h["Content-Length"] = []string{strconv.Itoa(len(bufs.out))}
@@ -443,6 +442,7 @@ var contentTypes = map[Protocol][]string{
 	RestJSON: {"application/json"},
 	JSON10:   {"application/x-amz-json-1.0"},
 	JSON11:   {"application/x-amz-json-1.1"},
+	Query:    {"text/xml"},
 }
 
 // buffer holds the bytes of one exchange; nothing decoded points into it.

@@ -50,6 +50,7 @@ type check struct {
 	index  []int
 	test   func(v reflect.Value) string // what is wrong, or ""
 	absent bool                         // test a member that is absent too
+	fits   func(reflect.Type) bool      // which types the test is for; nil: all
 }
 
 // compile resolves the path; it panics if the input has no such member.
@@ -70,6 +71,12 @@ func (c *check) compile(cd *codec, op *operation) {
 		names = append(names, cd.wireName(t, f.Name))
 		c.index = append(c.index, f.Index[0])
 		t = f.Type
+	}
+	for t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	if c.fits != nil && !c.fits(t) {
+		panic(fmt.Sprintf("wire: %s: a constraint on %s does not fit its type %s", op.name, c.path, t))
 	}
 	c.wire = strings.Join(names, ".")
 }
@@ -136,7 +143,7 @@ func Required(members ...string) Option {
 
 // Range bounds a number.
 func Range(member string, low, high float64) Option {
-	return with(member, func(v reflect.Value) string {
+	return with(member, isNumber, func(v reflect.Value) string {
 		var n float64
 		switch {
 		case v.CanInt():
@@ -153,7 +160,7 @@ func Range(member string, low, high float64) Option {
 
 // Length bounds the characters of a text or the members of a list or map.
 func Length(member string, low, high int) Option {
-	return with(member, func(v reflect.Value) string {
+	return with(member, hasLength, func(v reflect.Value) string {
 		n, unit := 0, "characters"
 		if v.Kind() == reflect.String {
 			n = utf8.RuneCountInString(v.String())
@@ -170,7 +177,7 @@ func Length(member string, low, high int) Option {
 // Pattern says that a text must match the whole regular expression.
 func Pattern(member, expr string) Option {
 	re := regexp.MustCompile(`\A(?:` + expr + `)\z`)
-	return with(member, func(v reflect.Value) string {
+	return with(member, isText, func(v reflect.Value) string {
 		if !re.MatchString(v.String()) {
 			return fmt.Sprintf("is %q; it must match %s", clip(v.String()), expr)
 		}
@@ -181,7 +188,7 @@ func Pattern(member, expr string) Option {
 // Enum says which words a text may be. Letter case is forgiven (Terraform and Metaflow
 // send their own): the handler sees the word as it is written here.
 func Enum(member string, words ...string) Option {
-	return with(member, func(v reflect.Value) string {
+	return with(member, isText, func(v reflect.Value) string {
 		given := v.String()
 		if slices.Contains(words, given) {
 			return ""
@@ -196,8 +203,18 @@ func Enum(member string, words ...string) Option {
 	})
 }
 
-func with(member string, test func(reflect.Value) string) Option {
-	return func(op *operation) { op.checks = append(op.checks, check{path: member, test: test}) }
+func with(member string, fits func(reflect.Type) bool, test func(reflect.Value) string) Option {
+	return func(op *operation) { op.checks = append(op.checks, check{path: member, test: test, fits: fits}) }
+}
+
+func isText(t reflect.Type) bool { return t.Kind() == reflect.String }
+
+func isNumber(t reflect.Type) bool {
+	return reflect.Zero(t).CanInt() || reflect.Zero(t).CanFloat()
+}
+
+func hasLength(t reflect.Type) bool {
+	return isText(t) || t.Kind() == reflect.Slice || t.Kind() == reflect.Map
 }
 
 // route is where a rest-json operation lives.

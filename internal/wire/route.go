@@ -43,21 +43,19 @@ func (s *Service) route(r *http.Request) (target, error) {
 	p := speech(r)
 	switch p {
 	case JSON10, JSON11:
+		asked := p
 		if !s.id.speaks(p) { // the content type is only a hint between the two
 			p = JSON10 + JSON11 - p
 		}
 		if !s.id.speaks(p) {
-			return target{protocol: JSON11}, s.wrongProtocol(p)
+			return target{protocol: asked}, s.wrongProtocol(asked)
 		}
-		prefix, name, _ := strings.Cut(r.Header.Get("X-Amz-Target"), ".")
-		if i := strings.LastIndexByte(r.Header.Get("X-Amz-Target"), '.'); i >= 0 {
-			prefix, name = r.Header.Get("X-Amz-Target")[:i], r.Header.Get("X-Amz-Target")[i+1:]
+		given := r.Header.Get("X-Amz-Target")
+		name, ours := strings.CutPrefix(given, s.id.TargetPrefix+".")
+		if !ours {
+			return target{protocol: p, name: given}, nil
 		}
-		op := s.ops[name]
-		if prefix != s.id.TargetPrefix {
-			op, name = nil, r.Header.Get("X-Amz-Target")
-		}
-		return target{p, op, name}, nil
+		return target{p, s.ops[name], name}, nil
 	case Query:
 		if s.id.speaks(Query) {
 			return target{protocol: Query}, nil

@@ -99,8 +99,6 @@ type operation struct {
 	route   *route // rest-json only
 	maxBody int64  // 0: the mux's default
 	checks  []check
-
-	newIn func() any
 }
 
 // Table is the list of a service's operations, S being the type that handles them.
@@ -131,10 +129,24 @@ func (t *Table[S]) Identity() Identity { return t.id }
 // Op adds an operation with its handler and constraints. It panics on a name used twice,
 // an option that does not fit the types, or a type the codec cannot carry.
 func Op[S, In, Out any](t *Table[S], name string, h func(S, context.Context, *In) (*Out, error), options ...Option) Name {
+	t.register(name, reflect.TypeFor[In](), reflect.TypeFor[Out](), options)
+	t.calls[name] = func(s S, ctx context.Context, in any) (any, error) {
+		out, err := h(s, ctx, in.(*In))
+		if err != nil {
+			return nil, err
+		}
+		if out == nil {
+			out = new(Out)
+		}
+		return out, nil
+	}
+	return Name(name)
+}
+
+// register adds an operation by its types.
+func (t *Table[S]) register(name string, in, out reflect.Type, options []Option) {
 	op := t.add(name)
-	op.built = true
-	op.in, op.out = reflect.TypeFor[In](), reflect.TypeFor[Out]()
-	op.newIn = func() any { return new(In) }
+	op.built, op.in, op.out = true, in, out
 	for _, o := range options {
 		o(op)
 	}
@@ -149,17 +161,6 @@ func Op[S, In, Out any](t *Table[S], name string, h func(S, context.Context, *In
 	for i := range op.checks {
 		op.checks[i].compile(t.codec, op)
 	}
-	t.calls[name] = func(s S, ctx context.Context, in any) (any, error) {
-		out, err := h(s, ctx, in.(*In))
-		if err != nil {
-			return nil, err
-		}
-		if out == nil {
-			out = new(Out)
-		}
-		return out, nil
-	}
-	return Name(name)
 }
 
 // Known lists operations of the service's model that drover does not have yet. They
@@ -199,16 +200,32 @@ type Service struct {
 
 // Bind makes a service of a table and its handler.
 func Bind[S any](t *Table[S], s S) Service {
-	svc := Service{id: &t.id, ops: t.ops, exact: map[string]*operation{}}
-	svc.call = func(ctx context.Context, op string, in any) (any, error) {
+	return t.bind(t.ops, func(ctx context.Context, op string, in any) (any, error) {
 		h := t.calls[op]
 		if h == nil {
-			return nil, notBuilt(svc.id, svc.ops[op], op)
+			return nil, notBuilt(&t.id, t.ops[op], op)
 		}
 		return h(s, ctx, in)
+	})
+}
+
+// Record makes a service of a table for conformance tests: f answers every operation
+// that is built, and no constraint is checked. in and f's result are pointers to the
+// operation's input and output.
+func Record[S any](t *Table[S], f func(op Name, in any) (any, error)) Service {
+	ops := map[string]*operation{}
+	for name, op := range t.ops {
+		bare := *op
+		bare.checks = nil
+		ops[name] = &bare
 	}
-	for _, name := range sortedNames(t.ops) {
-		op := t.ops[name]
+	return t.bind(ops, func(_ context.Context, op string, in any) (any, error) { return f(Name(op), in) })
+}
+
+func (t *Table[S]) bind(ops map[string]*operation, call func(context.Context, string, any) (any, error)) Service {
+	svc := Service{id: &t.id, ops: ops, call: call, exact: map[string]*operation{}}
+	for _, name := range sortedNames(ops) {
+		op := ops[name]
 		switch {
 		case op.route == nil:
 		case op.route.plain():
@@ -218,6 +235,33 @@ func Bind[S any](t *Table[S], s S) Service {
 		}
 	}
 	return svc
+}
+
+// Operation says what a test or a client needs to know about one operation.
+type Operation struct {
+	Name    Name
+	Address string // how Client.Call names it
+	In, Out reflect.Type
+}
+
+// Built lists the operations that answer, in alphabetical order.
+func (s Service) Built() []Operation {
+	var all []Operation
+	for _, name := range sortedNames(s.ops) {
+		op := s.ops[name]
+		if !op.built {
+			continue
+		}
+		o := Operation{Name: Name(name), Address: name, In: op.in, Out: op.out}
+		if op.route != nil && s.id.Protocols[0] == RestJSON {
+			o.Address = op.route.method + " " + op.route.pattern
+			if len(op.route.query) > 0 {
+				o.Address += "?" + strings.Join(op.route.query, "&")
+			}
+		}
+		all = append(all, o)
+	}
+	return all
 }
 
 // Identity is the service's identity.

@@ -3,9 +3,9 @@
 // default except no.
 //
 // Until IAM policies exist the rules are these: the root key may do everything, a
-// session may call the services it was minted for (never the worker protocol), a worker speaks only the worker
-// protocol, and the anonymous principal may call no operation (the S3 front asks the
-// bucket's policy about it instead).
+// session may call the services it was minted for (never the worker protocol), a worker
+// speaks only the worker protocol, and the anonymous principal may call no operation (the
+// S3 front asks the bucket's policy about it instead).
 package authz
 
 import (

@@ -1,0 +1,46 @@
+package server
+
+import (
+	"fmt"
+	"strings"
+
+	"drover/internal/service/batch"
+	"drover/internal/service/logs"
+	"drover/internal/service/native"
+	"drover/internal/service/s3"
+	"drover/internal/service/sts"
+	"drover/internal/wire"
+)
+
+// Coverage is the page docs/reference/coverage.md: every operation of every service, and
+// whether it is built, refused on purpose, or not built yet. It is made from the tables
+// that serve the requests, so it cannot promise what is not there.
+func Coverage() string {
+	services := []wire.Service{
+		(&batch.Service{}).Wire(), (&logs.Service{}).Wire(), sts.New(), wire.Bind(native.Ops, &native.Service{}),
+	}
+	rows := append(wire.Coverage(services), s3.Operations()...)
+	var b strings.Builder
+	b.WriteString("# Operations\n\nGenerated from the service tables by `go test ./internal/server -run Coverage -update`; do not edit.\n\n" +
+		"An operation that is not built answers an error that names it.\n")
+	for i, r := range rows {
+		if i == 0 || rows[i-1].Service != r.Service {
+			built, all := 0, 0
+			for _, o := range rows {
+				if o.Service == r.Service {
+					all++
+					if o.State == wire.Built {
+						built++
+					}
+				}
+			}
+			fmt.Fprintf(&b, "\n## %s: %d of %d built\n\n| operation | state |\n|---|---|\n", r.Service, built, all)
+		}
+		state := r.State.String()
+		if r.Reason != "" {
+			state += ": " + r.Reason
+		}
+		fmt.Fprintf(&b, "| %s | %s |\n", r.Operation, state)
+	}
+	return b.String()
+}

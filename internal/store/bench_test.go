@@ -206,3 +206,16 @@ func BenchmarkView(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkOpen makes and closes an empty database: part of the server's start.
+func BenchmarkOpen(b *testing.B) {
+	for b.Loop() {
+		db, err := store.Open(b.Context(), b.TempDir()+"/x.db")
+		if err != nil {
+			b.Fatal(err)
+		}
+		if err := db.Close(); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

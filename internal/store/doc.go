@@ -16,6 +16,9 @@
 //   - One failed statement fails its closure, even if the closure goes on and returns
 //     nil. (PostgreSQL has no other way; SQLite is held to the same.) To try something,
 //     ask with ON CONFLICT.
+//   - One result at a time: rows are read to the end or closed before the next statement,
+//     on both engines. (A PostgreSQL connection can do no other, and on SQLite nobody
+//     knows what writing under an open result does.)
 //   - Snapshots: View sees one committed state from its first statement to its end and
 //     never waits for the writer.
 //   - A context that ends before its Update was taken up means: nothing happened. Once

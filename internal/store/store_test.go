@@ -10,6 +10,7 @@ import (
 	"sync"
 	"testing"
 	"testing/fstest"
+	"time"
 
 	"drover/internal/core/fault"
 	"drover/internal/store"
@@ -489,5 +490,96 @@ func TestOpenRefuses(t *testing.T) {
 			t.Errorf("Open(%q) succeeded", url)
 			_ = db.Close()
 		}
+	}
+}
+
+// TestSQLitePromises reads back the settings that durability rests on.
+func TestSQLitePromises(t *testing.T) {
+	db := storetest.SQLite(t)
+	err := db.Update(t.Context(), func(tx *store.Tx) error {
+		for pragma, want := range map[string]string{"journal_mode": "wal", "synchronous": "2", "foreign_keys": "1"} {
+			var got string
+			if err := tx.Row("PRAGMA " + pragma).Scan(&got); err != nil || got != want {
+				return fmt.Errorf("%s is %q, want %q (%w)", pragma, got, want, err)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+// TestLogIsCutWhenIdle waits for the write-ahead log to shrink to nothing, also when a
+// reader was in the way of the first attempt.
+func TestLogIsCutWhenIdle(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "x.db")
+	db, err := store.Open(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	notes(t, db)
+	size := func() int64 {
+		info, err := os.Stat(path + "-wal")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return info.Size()
+	}
+	err = db.View(t.Context(), func(tx *store.Tx) error {
+		if _, err := texts(tx); err != nil {
+			return err
+		}
+		if err := db.Update(t.Context(), note("behind a reader")); err != nil {
+			return err
+		}
+		time.Sleep(1200 * time.Millisecond) // an attempt that must fail, and wait for nobody
+		return db.Update(t.Context(), note("not held up"))
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if size() == 0 {
+		t.Error("the log is empty although a reader needed it")
+	}
+	for end := time.Now().Add(20 * time.Second); size() > 0; time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("the log still has %d bytes", size())
+		}
+	}
+}
+
+// TestLockedByAnotherProgram lets a rival hold SQLite's write lock for a while.
+func TestLockedByAnotherProgram(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "x.db")
+	db, err := store.Open(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	notes(t, db)
+	e, err := store.EngineOf(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rival, err := e.Writer(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rival.Close()
+	if err := rival.Begin(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	answer := make(chan error, 1)
+	db.Enqueue(note("patient"), func(err error) { answer <- err })
+	if got := read(t, db); len(got) != 0 {
+		t.Errorf("readers see %q", got)
+	}
+	if err := rival.Commit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-answer; err != nil {
+		t.Error(err)
 	}
 }

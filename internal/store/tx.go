@@ -138,7 +138,9 @@ func (r *Rows) Next() bool {
 	if r.rows == nil {
 		return false
 	}
-	if r.rows.Next() {
+	if err := r.tx.ctx.Err(); err != nil {
+		r.err = r.tx.fail(err)
+	} else if r.rows.Next() {
 		return true
 	}
 	_ = r.Close() // its error is in err

@@ -71,10 +71,7 @@ func (c *conn) fail(rc int32) error {
 	if x := sqlite3.Xsqlite3_extended_errcode(c.tls, c.db); x&0xff == rc&0xff {
 		e.Code = x
 	}
-	switch syscall.Errno(sqlite3.Xsqlite3_system_errno(c.tls, c.db)) {
-	case syscall.ENOSPC, syscall.EDQUOT:
-		e.NoSpace = true
-	}
+	e.System = syscall.Errno(sqlite3.Xsqlite3_system_errno(c.tls, c.db))
 	return e
 }
 
@@ -142,11 +139,10 @@ func (c *conn) Close() error {
 	if c.tls == nil {
 		return nil
 	}
+	c.rows.finish()
+	c.forget()
 	var err error
-	if e := c.forget(); e != nil {
-		err = e
-	}
-	if rc := sqlite3.Xsqlite3_close_v2(c.tls, c.db); rc != sqlite3.SQLITE_OK && err == nil {
+	if rc := sqlite3.Xsqlite3_close_v2(c.tls, c.db); rc != sqlite3.SQLITE_OK {
 		err = c.fail(rc)
 	}
 	c.args.free(c.tls)
@@ -203,15 +199,13 @@ func (c *conn) prepare(text uintptr, flags uint32) (s, tail uintptr, err error) 
 	return *(*uintptr)(at(c.out)), *(*uintptr)(at(ends)), nil
 }
 
-// forget finalizes every kept statement.
-func (c *conn) forget() error {
-	var err error
-	for q, s := range c.kept {
-		// Finalize repeats the error of the statement's last run, which was reported then.
+// forget finalizes every kept statement. (What finalize returns is the error of the
+// statement's last run, which was reported then.)
+func (c *conn) forget() {
+	for _, s := range c.kept {
 		sqlite3.Xsqlite3_finalize(c.tls, s.p)
-		delete(c.kept, q)
 	}
-	return err
+	clear(c.kept)
 }
 
 var errOpenRows = errors.New("a second statement while a result is open: read its rows to the end or close it first")

@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 
 	"drover/internal/store/engine"
 
@@ -119,10 +120,7 @@ func (e *Engine) Fate(err error) engine.Fate {
 	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED:
 		return engine.Busy
 	case sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN:
-		if x.NoSpace && x.Code != sqlite3.SQLITE_IOERR_FSYNC && x.Code != sqlite3.SQLITE_IOERR_DIR_FSYNC {
-			return engine.Full
-		}
-		return engine.Broken
+		return x.system()
 	case sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_PROTOCOL,
 		sqlite3.SQLITE_PERM, sqlite3.SQLITE_NOLFS, sqlite3.SQLITE_INTERNAL:
 		return engine.Broken
@@ -146,7 +144,22 @@ func (e *Engine) Script(sql string) string {
 type Error struct {
 	Code    int32 // extended result code
 	Message string
-	NoSpace bool // the system call under it failed for lack of space or quota
+	System  syscall.Errno // of the system call under it, 0 if none failed
+}
+
+// system tells an exhausted machine, which gets better, from a broken disk. After a
+// failed flush nothing is sure any more, whatever its reason.
+func (e *Error) system() engine.Fate {
+	if e.Code == sqlite3.SQLITE_IOERR_FSYNC || e.Code == sqlite3.SQLITE_IOERR_DIR_FSYNC {
+		return engine.Broken
+	}
+	switch e.System {
+	case syscall.ENOSPC, syscall.EDQUOT:
+		return engine.Full
+	case syscall.EMFILE, syscall.ENFILE:
+		return engine.Busy
+	}
+	return engine.Broken
 }
 
 // Error implements error.

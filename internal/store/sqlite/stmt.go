@@ -31,9 +31,7 @@ func (c *conn) statement(query string) (*stmt, error) {
 		return s, nil
 	}
 	if len(c.kept) >= maxStatements {
-		if err := c.forget(); err != nil {
-			return nil, err
-		}
+		c.forget()
 	}
 	text, err := libc.CString(typeBytes.ReplaceAllString(query, "BLOB"))
 	if err != nil {

@@ -35,7 +35,9 @@ func start() (_ *cluster, err error) {
 	if err != nil {
 		return nil, err
 	}
-	dir, err := os.MkdirTemp("", "drover-pg-") // short: a socket path has 107 bytes at most
+	sweep()
+	// A short name: the path of a socket has 107 bytes at most.
+	dir, err := os.MkdirTemp("", fmt.Sprintf("drover-pg-%d-", os.Getpid()))
 	if err != nil {
 		return nil, err
 	}
@@ -117,6 +119,23 @@ func (c *cluster) stop() error {
 		_ = c.log.Close()
 	}
 	return os.RemoveAll(c.dir)
+}
+
+// sweep removes what killed test binaries left. Their servers died with them.
+func sweep() {
+	left, err := filepath.Glob(filepath.Join(os.TempDir(), "drover-pg-*-*"))
+	if err != nil {
+		return
+	}
+	for _, dir := range left {
+		var pid int
+		if _, err := fmt.Sscanf(filepath.Base(dir), "drover-pg-%d-", &pid); err != nil {
+			continue
+		}
+		if errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) {
+			_ = os.RemoveAll(dir) // somebody else may be at it, or it may not be ours
+		}
+	}
 }
 
 // binaries finds the folder of the newest Debian installation, or of PATH's postgres.

@@ -147,6 +147,7 @@ func TestAgreesWithTheSDK(t *testing.T) {
 }
 
 // mutations are the ways to change a signed request; each reports whether it applied.
+// house:table one line or two for each part of a request, read side by side
 func mutations(service string, presign bool, body string) map[string]func(*http.Request) bool {
 	edit := func(s string) string { // changes the last character
 		if s == "" {

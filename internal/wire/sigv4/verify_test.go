@@ -164,17 +164,6 @@ func mutations(service string, presign bool, body string) map[string]func(*http.
 		r.URL = u
 		return true
 	}
-	param := func(name string, f func(string) string) func(*http.Request) bool {
-		return func(r *http.Request) bool {
-			q := r.URL.Query()
-			if !q.Has(name) {
-				return false
-			}
-			q.Set(name, f(q.Get(name)))
-			r.URL.RawQuery = q.Encode()
-			return true
-		}
-	}
 	m := map[string]func(*http.Request) bool{
 		"method": func(r *http.Request) bool { r.Method = "PATCH"; return true },
 		"host":   func(r *http.Request) bool { r.Host += "x"; return true },
@@ -229,27 +218,49 @@ func mutations(service string, presign bool, body string) map[string]func(*http.
 		},
 	}
 	if presign {
-		for _, p := range []string{"X-Amz-Credential", "X-Amz-Date", "X-Amz-Expires", "X-Amz-Signature", "X-Amz-SignedHeaders", "X-Amz-Security-Token", "X-Amz-Algorithm"} {
-			m[p] = param(p, edit)
-			m[p+" twice"] = func(r *http.Request) bool {
-				if !r.URL.Query().Has(p) {
-					return false
-				}
-				r.URL.RawQuery += "&" + p + "=" + url.QueryEscape(r.URL.Query().Get(p))
-				return true
-			}
-			m[p+" gone"] = func(r *http.Request) bool {
-				q := r.URL.Query()
-				had := q.Has(p)
-				q.Del(p)
-				r.URL.RawQuery = q.Encode()
-				return had
-			}
-		}
-		m["life longer"] = param("X-Amz-Expires", func(string) string { return "604800" })
-		m["credentials in the header too"] = func(r *http.Request) bool { r.Header.Set("Authorization", "AWS4-HMAC-SHA256 x"); return true }
-		return m
+		mutateQuery(m, edit)
+	} else {
+		mutateHeader(m, edit, service)
 	}
+	return m
+}
+
+// mutateQuery adds the ways to change a presigned request's own parameters.
+func mutateQuery(m map[string]func(*http.Request) bool, edit func(string) string) {
+	param := func(name string, f func(string) string) func(*http.Request) bool {
+		return func(r *http.Request) bool {
+			q := r.URL.Query()
+			if !q.Has(name) {
+				return false
+			}
+			q.Set(name, f(q.Get(name)))
+			r.URL.RawQuery = q.Encode()
+			return true
+		}
+	}
+	for _, p := range []string{"X-Amz-Credential", "X-Amz-Date", "X-Amz-Expires", "X-Amz-Signature", "X-Amz-SignedHeaders", "X-Amz-Security-Token", "X-Amz-Algorithm"} {
+		m[p] = param(p, edit)
+		m[p+" twice"] = func(r *http.Request) bool {
+			if !r.URL.Query().Has(p) {
+				return false
+			}
+			r.URL.RawQuery += "&" + p + "=" + url.QueryEscape(r.URL.Query().Get(p))
+			return true
+		}
+		m[p+" gone"] = func(r *http.Request) bool {
+			q := r.URL.Query()
+			had := q.Has(p)
+			q.Del(p)
+			r.URL.RawQuery = q.Encode()
+			return had
+		}
+	}
+	m["life longer"] = param("X-Amz-Expires", func(string) string { return "604800" })
+	m["credentials in the header too"] = func(r *http.Request) bool { r.Header.Set("Authorization", "AWS4-HMAC-SHA256 x"); return true }
+}
+
+// mutateHeader adds the ways to change what a header signature consists of.
+func mutateHeader(m map[string]func(*http.Request) bool, edit func(string) string, service string) {
 	for _, h := range []string{"X-Amz-Date", "X-Amz-Security-Token", "X-Amz-Content-Sha256", "Authorization"} {
 		m[h] = func(r *http.Request) bool {
 			if r.Header.Get(h) == "" {
@@ -282,7 +293,6 @@ func mutations(service string, presign bool, body string) map[string]func(*http.
 		r.URL.RawQuery += "&X-Amz-Algorithm=AWS4-HMAC-SHA256"
 		return true
 	}
-	return m
 }
 
 func TestRefusals(t *testing.T) {

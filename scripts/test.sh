@@ -10,9 +10,11 @@ if [ -n "$unformatted" ]; then
 	echo "Not formatted; run gofmt -w on: $unformatted"
 	status=1
 fi
-go vet ./... || status=1
+vetted=yes
+go vet ./... || { vetted=no; status=1; }
 [ $# -gt 0 ] || set -- ./...
 go run ./scripts/testreport -count=1 -timeout 10m "$@" || status=1
+[ $vetted = yes ] || echo "FAIL: go vet found something, see the first lines"
 if [ -n "$unformatted" ]; then
 	echo "FAIL: files are not formatted, see the first lines"
 fi

@@ -199,6 +199,7 @@ func TestFailedClosureUndoesOnlyItself(t *testing.T) {
 						}
 						wg.Add(1)
 						db.Enqueue(fn, func(err error) { errs[i] = err; wg.Done() })
+						db.Enqueue(func(*store.Tx) error { return nil }, func(error) {}) // one that writes nothing
 					}
 					release()
 					wg.Wait()
@@ -336,6 +337,9 @@ func TestUpdateWithdrawn(t *testing.T) {
 	go func() {
 		answer <- db.Update(ctx, func(*store.Tx) error { ran = true; return nil })
 	}()
+	for store.Queued(db) == 0 {
+		time.Sleep(time.Millisecond)
+	}
 	cancel()
 	if err := <-answer; !errors.Is(err, context.Canceled) {
 		t.Errorf("answered %v, want the context's error", err)
@@ -535,7 +539,12 @@ func TestLogIsCutWhenIdle(t *testing.T) {
 			return err
 		}
 		time.Sleep(1200 * time.Millisecond) // an attempt that must fail, and wait for nobody
-		return db.Update(t.Context(), note("not held up"))
+		start := time.Now()
+		err := db.Update(t.Context(), note("not held up"))
+		if took := time.Since(start); took > 2500*time.Millisecond { // a wait would be 5 s
+			t.Errorf("an Update waited %v for the log to be cut", took)
+		}
+		return err
 	})
 	if err != nil {
 		t.Fatal(err)

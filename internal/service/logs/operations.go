@@ -2,16 +2,19 @@ package logs
 
 import "drover/internal/wire"
 
+// Identity is how CloudWatch Logs presents itself on the wire, for its clients too.
+var Identity = wire.Identity{
+	Name:         "logs",
+	TargetPrefix: "Logs_20140328",
+	Version:      "2014-03-28",
+	Protocols:    []wire.Protocol{wire.JSON11},
+	LowerFirst:   true,
+	Invalid:      codeInvalidParameter,
+}
+
 // ops is the table of the service's operations; each handler's file adds its line.
 var ops = func() *wire.Table[*Service] {
-	t := wire.NewTable[*Service](wire.Identity{
-		Name:         "logs",
-		TargetPrefix: "Logs_20140328",
-		Version:      "2014-03-28",
-		Protocols:    []wire.Protocol{wire.JSON11},
-		LowerFirst:   true,
-		Invalid:      codeInvalidParameter,
-	})
+	t := wire.NewTable[*Service](Identity)
 	wire.Known(t, missing()...)
 	return t
 }()

@@ -117,8 +117,8 @@ func Conformance[S any](t *testing.T, table *wire.Table[S], newClient func(aws.C
 		}
 		done++
 		in, out := reflect.New(op.In), reflect.New(op.Out)
-		(&filler{}).fill(in.Elem(), 0)
-		(&filler{}).fill(out.Elem(), 0)
+		Fill(in.Interface())
+		Fill(out.Interface())
 		answer = out.Interface()
 		check := func(who string, decoded any, err error) {
 			t.Helper()
@@ -204,6 +204,9 @@ func Diff(want, got any) string {
 		cmp.Comparer(func(a, b time.Time) bool { return a.Equal(b) }))
 }
 
+// Fill gives every member of the structure that ptr points at a value of its own.
+func Fill(ptr any) { (&filler{}).fill(reflect.ValueOf(ptr).Elem()) }
+
 // filler gives every member a value of its own.
 type filler struct {
 	n    int64
@@ -211,7 +214,7 @@ type filler struct {
 }
 
 // fill sets v and all below it; a type inside itself is left empty, as are unions.
-func (f *filler) fill(v reflect.Value, depth int) {
+func (f *filler) fill(v reflect.Value) {
 	f.n++
 	t := v.Type()
 	switch t.Kind() {
@@ -220,7 +223,7 @@ func (f *filler) fill(v reflect.Value, depth int) {
 			return
 		}
 		v.Set(reflect.New(t.Elem()))
-		f.fill(v.Elem(), depth)
+		f.fill(v.Elem())
 	case reflect.String:
 		v.SetString(fmt.Sprintf("s%d <&\"é+/%% \n>", f.n))
 	case reflect.Bool:
@@ -244,8 +247,8 @@ func (f *filler) fill(v reflect.Value, depth int) {
 			return
 		}
 		v.Set(reflect.MakeSlice(t, 2, 2))
-		f.fill(v.Index(0), depth+1)
-		f.fill(v.Index(1), depth+1)
+		f.fill(v.Index(0))
+		f.fill(v.Index(1))
 	case reflect.Map:
 		if t.Elem().Kind() == reflect.Interface || slices.Contains(f.path, t.Elem()) {
 			return
@@ -253,16 +256,16 @@ func (f *filler) fill(v reflect.Value, depth int) {
 		v.Set(reflect.MakeMap(t))
 		for range 2 {
 			k, e := reflect.New(t.Key()).Elem(), reflect.New(t.Elem()).Elem()
-			f.fill(k, depth+1)
-			f.fill(e, depth+1)
+			f.fill(k)
+			f.fill(e)
 			v.SetMapIndex(k, e)
 		}
 	case reflect.Struct:
-		f.fillStruct(v, depth)
+		f.fillStruct(v)
 	}
 }
 
-func (f *filler) fillStruct(v reflect.Value, depth int) {
+func (f *filler) fillStruct(v reflect.Value) {
 	t := v.Type()
 	if t == reflect.TypeFor[time.Time]() {
 		v.Set(reflect.ValueOf(time.UnixMilli(1_700_000_000_000 + f.n*1001).UTC()))
@@ -271,7 +274,7 @@ func (f *filler) fillStruct(v reflect.Value, depth int) {
 	f.path = append(f.path, t)
 	for i := range t.NumField() {
 		if sf := t.Field(i); sf.IsExported() && !sf.Anonymous && sf.Name != "ResultMetadata" {
-			f.fill(v.Field(i), depth+1)
+			f.fill(v.Field(i))
 		}
 	}
 	f.path = f.path[:len(f.path)-1]

@@ -64,6 +64,7 @@ type Welcome struct {
 	PID     int    `json:"pid"`
 	Boot    string `json:"boot"`
 	Limits  string `json:"limits"` // how memory limits are kept: "cgroup v1", "cgroup v2", or why they are not
+	Limited bool   `json:"limited"`
 	Held    []Held `json:"held,omitempty"`
 }
 

@@ -126,7 +126,7 @@ func (s *server) attach(nc net.Conn, h Hello) *peer {
 	s.epoch++
 	s.orphan = time.Duration(h.OrphanMillis) * time.Millisecond
 	p := &peer{nc: nc, epoch: s.epoch, wake: make(chan struct{}, 1), gone: make(chan struct{})}
-	w := Welcome{Version: Version, PID: os.Getpid(), Boot: s.boot, Limits: s.limits}
+	w := Welcome{Version: Version, PID: os.Getpid(), Boot: s.boot, Limits: s.limits, Limited: s.groups != nil}
 	s.dirty = s.dirty[:0]
 	s.peer = p
 	for _, a := range s.attempts {

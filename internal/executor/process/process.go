@@ -32,7 +32,7 @@ type Options struct {
 	Dir         string        // state folder of the launcher
 	Exe         string        // program with the "launcher" command, usually this one
 	OrphanAfter time.Duration // how long the launcher stays without a worker; 0 = 10 minutes
-	Note        func(string)  // called with what an operator should know, e.g. that memory limits are not kept; may be nil
+	Note        func(string)  // called when memory limits cannot be kept, with the reason; may be nil
 }
 
 // Executor implements executor.Executor. It is safe for concurrent use.
@@ -43,6 +43,8 @@ type Executor struct {
 	conn     *launcher.Conn
 	boot     string
 	pid      int
+	limits   string
+	limited  bool
 	out      executor.Output
 	handles  map[launcher.Key]*handle
 	replaced bool
@@ -76,6 +78,13 @@ func (x *Executor) LauncherPID() int {
 	return x.pid
 }
 
+// Limits says how the connected launcher keeps memory limits, or why it does not.
+func (x *Executor) Limits() (kept bool, how string) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.limited, x.limits
+}
+
 // Prepare has nothing to prepare: the host is as it is.
 func (x *Executor) Prepare(context.Context, executor.Attempt) error { return nil }
 
@@ -87,12 +96,13 @@ func (x *Executor) Adopt(ctx context.Context, out executor.Output) ([]executor.H
 	if err != nil {
 		return nil, err
 	}
-	if x.opts.Note != nil {
-		x.opts.Note(fmt.Sprintf("launcher process %d, %s", welcome.PID, welcome.Limits))
+	if x.opts.Note != nil && !welcome.Limited {
+		x.opts.Note(welcome.Limits)
 	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.conn, x.boot, x.pid, x.out = conn, welcome.Boot, welcome.PID, out
+	x.limits, x.limited = welcome.Limits, welcome.Limited
 	x.ended = make(chan struct{})
 	x.handles = make(map[launcher.Key]*handle, len(welcome.Held))
 	handles := make([]executor.Handle, 0, len(welcome.Held))

@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -32,31 +31,15 @@ func TestMain(m *testing.M) {
 
 // host is the state folder of one test.
 type host struct {
-	t   testing.TB
-	dir string
-
-	mu    sync.Mutex
-	notes []string
-	last  *process.Executor
+	dir  string
+	last *process.Executor
 }
 
-func newHost(t testing.TB) *host { return &host{t: t, dir: t.TempDir()} }
+func newHost(t testing.TB) *host { return &host{dir: t.TempDir()} }
 
 func (h *host) client() *process.Executor {
-	x := process.New(process.Options{Dir: h.dir, Exe: os.Args[0], Note: func(s string) {
-		h.mu.Lock()
-		defer h.mu.Unlock()
-		h.notes = append(h.notes, s)
-	}})
-	h.last = x
-	return x
-}
-
-func (h *host) limits() (bool, string) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	note := h.notes[len(h.notes)-1]
-	return strings.Contains(note, "cgroup v"), note
+	h.last = process.New(process.Options{Dir: h.dir, Exe: os.Args[0]})
+	return h.last
 }
 
 func (h *host) inspect() map[string]int {
@@ -95,7 +78,7 @@ func TestContract(t *testing.T) {
 		h := newHost(t)
 		return executortest.Subject{
 			Client:  func() executor.Executor { return h.client() },
-			Limits:  h.limits,
+			Limits:  func() (bool, string) { return h.last.Limits() },
 			Inspect: h.inspect,
 			Shell:   []string{"/bin/sh", "-c"},
 		}

@@ -1,0 +1,363 @@
+package worker
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"drover/internal/core/job"
+	"drover/internal/executor"
+	"drover/internal/link"
+)
+
+// phase is how far an attempt is.
+//
+//	preparing ─→ running ─→ ended ─→ (acknowledged: gone)
+//	    └── could not start ──↑
+type phase int
+
+const (
+	preparing phase = iota // folder, credentials, input
+	running                // the executor has it
+	ended                  // its exit is known: storing the result, or reporting
+)
+
+// attempt is one lease that this worker holds.
+type attempt struct {
+	lease  job.Lease
+	asg    job.Assignment // without command and variables once it runs
+	ctx    context.Context
+	cancel context.CancelFunc // ends staging
+	log    *stream
+	grant  *grant
+	folder *folder // nil until it is prepared
+
+	bytesIn  atomic.Int64
+	wantsOut bool // the command was given {out}
+
+	// Guarded by worker.mu.
+	phase   phase
+	handle  executor.Handle
+	sink    *sink
+	stop    job.Cause // it was asked to stop
+	refused bool      // the manager does not want it: end it and say nothing
+	gone    bool      // no longer in worker.attempts
+	cleaned bool
+}
+
+func (a *attempt) folderName() string {
+	if a.folder == nil {
+		return ""
+	}
+	return a.folder.name
+}
+
+// note is what a worker needs to know of an attempt that an earlier worker started.
+type note struct {
+	Assignment job.Assignment `json:"assignment"`
+	Folder     string         `json:"folder"`
+	Path       string         `json:"path"`  // of its credentials
+	Token      string         `json:"token"` // for them
+	BytesIn    int64          `json:"bytesIn,omitempty"`
+	WantsOut   bool           `json:"wantsOut,omitempty"`
+}
+
+// begin takes an assignment, unless it is held or was settled here already.
+func (w *worker) begin(asg *job.Assignment, c *link.Credentials) {
+	l := asg.Lease
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.attempts[l] != nil || w.settled.has(l) || w.life.Err() != nil {
+		return
+	}
+	a := w.newAttempt(*asg)
+	a.grant = w.grants.add(l, randomHex(16), "", c)
+	w.addLocked(a)
+	w.wg.Go(func() { w.live(a) })
+}
+
+func (w *worker) newAttempt(asg job.Assignment) *attempt {
+	a := &attempt{lease: asg.Lease, asg: asg, log: newStream(0, 0)}
+	a.ctx, a.cancel = context.WithCancel(w.life)
+	return a
+}
+
+func (w *worker) addLocked(a *attempt) {
+	if len(w.attempts) == 0 {
+		w.idle = make(chan struct{})
+	}
+	w.attempts[a.lease] = a
+}
+
+// adopted takes over what an earlier worker, or this one before its launcher was lost,
+// started.
+func (w *worker) adopted(h executor.Handle, out *sink) *attempt {
+	held := h.Held()
+	var n note
+	if json.Unmarshal(held.Note, &n) != nil || n.Assignment.Lease != held.Lease {
+		n = note{Assignment: job.Assignment{Lease: held.Lease}} // not ours to know; the manager will say
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if old := w.attempts[held.Lease]; old != nil && old.phase == ended {
+		old.handle, old.sink = h, out // its exit is known; only Forget is still to be said
+		return old
+	}
+	a := w.newAttempt(n.Assignment)
+	a.log = newStream(held.Acked, held.Mark)
+	a.phase, a.handle, a.sink = running, h, out
+	a.folder = w.folders.adopt(n.Folder)
+	a.wantsOut = n.WantsOut
+	a.bytesIn.Store(n.BytesIn)
+	a.grant = w.grants.add(a.lease, n.Path, n.Token, nil)
+	w.addLocked(a)
+	w.wg.Go(func() {
+		w.started(a, h)
+		w.await(a, h)
+	})
+	return a
+}
+
+// live takes one attempt from its assignment to its exit.
+func (w *worker) live(a *attempt) {
+	spec, exit := w.prepare(a)
+	if exit != nil {
+		w.finish(a, *exit, time.Now())
+		return
+	}
+	out := w.waitSink(a)
+	if out == nil {
+		return
+	}
+	w.mu.Lock()
+	stop := a.stop
+	w.mu.Unlock()
+	if stop != "" {
+		w.finish(a, job.Exit{Cause: stop, Reason: "stopped before it started"}, time.Now())
+		return
+	}
+	h, err := w.exec.Start(w.life, spec, out)
+	if err != nil {
+		if errors.Is(err, executor.ErrLost) {
+			w.lost(out)
+			w.finish(a, launcherLost(), time.Now()) // it may have run
+			return
+		}
+		w.finish(a, job.Exit{Cause: job.CauseStart, Reason: "CannotStartContainerError: " + err.Error()}, time.Now())
+		return
+	}
+	w.mu.Lock()
+	a.handle, a.sink, a.phase = h, out, running
+	a.asg.Command, a.asg.Variables = nil, nil
+	if a.stop != "" || a.refused {
+		_ = h.Stop(w.opts.StopGrace, job.CauseTerminated) // lost is told by Wait
+	}
+	w.mu.Unlock()
+	a.log.attach(h)
+	w.started(a, h)
+	w.await(a, h)
+}
+
+// waitSink gives the executor's output, waiting while the executor is being found again.
+func (w *worker) waitSink(a *attempt) *sink {
+	for n := 0; a.ctx.Err() == nil; n++ {
+		if s := w.currentSink(); s != nil {
+			return s
+		}
+		pause(a.ctx, n)
+	}
+	if w.life.Err() == nil { // stopped or refused meanwhile
+		w.finish(a, job.Exit{Cause: job.CauseTerminated, Reason: "stopped before it started"}, time.Now())
+	}
+	return nil
+}
+
+// started reports that the command runs.
+func (w *worker) started(a *attempt, h executor.Handle) {
+	if at := h.Held().Started; !at.IsZero() {
+		w.reports.add(&notice{a: a, report: job.Report{Lease: a.lease, Started: true, At: at.UnixMicro()}})
+	}
+}
+
+// await waits for the command's end and does what is due then.
+func (w *worker) await(a *attempt, h executor.Handle) {
+	a.log.attach(h)
+	end, err := h.Wait(w.life)
+	if err != nil {
+		if errors.Is(err, executor.ErrLost) && w.life.Err() == nil {
+			w.mu.Lock()
+			of := a.sink
+			w.mu.Unlock()
+			w.lost(of)
+			a.log.finish(time.Now())
+			w.finish(a, launcherLost(), time.Now())
+		}
+		return
+	}
+	w.mu.Lock()
+	a.phase = ended
+	refused := a.refused
+	w.mu.Unlock()
+	a.log.finish(end.At)
+	exit := end.Exit
+	at := end.At
+	if !refused && a.asg.Stage != "" && exit.Code != nil {
+		exit.Usage.BytesIn = a.bytesIn.Load()
+		if exit.OK() {
+			w.stageOut(a, &exit)
+			if w.life.Err() != nil {
+				return // the next worker stores the result
+			}
+			at = time.Now()
+		}
+	}
+	w.finish(a, exit, at)
+}
+
+// launcherLost is the end of an attempt whose launcher was killed: for the job that is as
+// if its host had been lost.
+func launcherLost() job.Exit {
+	return job.Exit{Cause: job.CauseHost, Reason: "the launcher of this host ended, and the job with it"}
+}
+
+// finish queues the report of an attempt's end. A worker that is leaving reports nothing
+// new: what failed now failed because of that, and the next worker takes it up.
+func (w *worker) finish(a *attempt, exit job.Exit, at time.Time) {
+	if w.life.Err() != nil {
+		return
+	}
+	if !exit.OK() && exit.ErrorLine == "" {
+		exit.ErrorLine = ErrorLine(a.log.lastLine())
+		if exit.ErrorLine == "" {
+			exit.ErrorLine = ErrorLine([]byte(exit.Reason))
+		}
+	}
+	w.mu.Lock()
+	a.phase = ended
+	refused := a.refused
+	w.mu.Unlock()
+	if refused {
+		w.settle(a)
+		return
+	}
+	w.reports.add(&notice{a: a, exit: true, report: job.Report{Lease: a.lease, Exit: &exit, At: at.UnixMicro()}})
+}
+
+// stopLocked ends an attempt wherever it is; worker.mu is held.
+func (w *worker) stopLocked(a *attempt, cause job.Cause) {
+	if a.stop != "" {
+		return
+	}
+	a.stop = cause
+	switch a.phase {
+	case preparing:
+		a.cancel()
+	case running:
+		_ = a.handle.Stop(w.opts.StopGrace, cause) // lost is told by Wait
+	}
+}
+
+// refuseLocked ends an attempt that the manager does not want; worker.mu is held.
+func (w *worker) refuseLocked(a *attempt, why string) {
+	if a.refused {
+		return
+	}
+	a.refused = true
+	w.log.Info("ending a refused attempt", "job", a.asg.UnitName(), "attempt", a.lease.Attempt, "fence", a.lease.Fence, "why", why)
+	a.log.discard()
+	a.cancel()
+	w.grants.remove(a.grant)
+	w.stopLocked(a, job.CauseTerminated)
+	if a.phase == ended {
+		w.wg.Go(func() { w.settle(a) })
+	}
+}
+
+// settle forgets an attempt whose end the manager has, or does not want.
+func (w *worker) settle(a *attempt) {
+	w.mu.Lock()
+	h, cleaned := a.handle, a.cleaned
+	a.cleaned = true
+	w.mu.Unlock()
+	if cleaned {
+		return
+	}
+	if h != nil {
+		if err := h.Forget(); err != nil && !errors.Is(err, executor.ErrLost) {
+			w.log.Debug("forgetting", "error", err) // the launcher is gone: nothing to forget
+		}
+	}
+	w.drop(a)
+}
+
+// drop removes all traces of an attempt from the worker. What a job left in its folder may
+// take a while to delete, and nobody waits for that.
+func (w *worker) drop(a *attempt) {
+	a.cancel()
+	w.grants.remove(a.grant)
+	w.mu.Lock()
+	w.settled.add(a.lease)
+	w.removeLocked(a)
+	w.mu.Unlock()
+	if a.folder != nil {
+		w.wg.Go(func() { w.folders.put(a.folder) })
+	}
+}
+
+func (w *worker) removeLocked(a *attempt) {
+	if a.gone {
+		return
+	}
+	a.gone = true
+	delete(w.attempts, a.lease)
+	if len(w.attempts) == 0 {
+		close(w.idle)
+	}
+}
+
+// prepare makes everything ready for the executor. An exit says why that was not possible.
+func (w *worker) prepare(a *attempt) (executor.Attempt, *job.Exit) {
+	fail := func(cause job.Cause, reason string) (executor.Attempt, *job.Exit) {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		if a.stop != "" {
+			return executor.Attempt{}, &job.Exit{Cause: a.stop, Reason: "stopped before it started"}
+		}
+		return executor.Attempt{}, &job.Exit{Cause: cause, Reason: reason}
+	}
+	f, err := w.folders.take()
+	if err != nil {
+		return fail(job.CauseStart, fmt.Sprintf("CannotStartContainerError: no working folder: %v", err))
+	}
+	w.mu.Lock()
+	a.folder = f
+	w.mu.Unlock()
+	w.grants.setToken(a.grant, f.token)
+	spec := executor.Attempt{
+		Lease: a.lease, Image: a.asg.Image, Command: a.asg.Command, Need: a.asg.Need,
+		Dir: f.work(), Timeout: time.Duration(a.asg.TimeoutSeconds) * time.Second,
+	}
+	if a.asg.Stage != "" {
+		staged, err := w.stageIn(a, f)
+		if err != nil {
+			return fail(job.CauseStageIn, err.Error())
+		}
+		spec.Command, spec.Stdin, spec.Stdout = staged.command, staged.stdin, staged.stdout
+		a.wantsOut = slices.ContainsFunc(a.asg.Command, func(word string) bool { return strings.Contains(word, "{out}") })
+	}
+	spec.Environment = w.environment(a)
+	n := note{Assignment: a.asg, Folder: f.name, Path: a.grant.path, Token: f.token, BytesIn: a.bytesIn.Load(), WantsOut: a.wantsOut}
+	n.Assignment.Command, n.Assignment.Variables = nil, nil
+	if spec.Note, err = json.Marshal(n); err != nil {
+		return fail(job.CauseStart, "CannotStartContainerError: "+err.Error())
+	}
+	if err := w.exec.Prepare(a.ctx, spec); err != nil {
+		return fail(job.CauseStart, err.Error())
+	}
+	return spec, nil
+}

@@ -1,0 +1,68 @@
+package worker
+
+import (
+	"strconv"
+	"strings"
+
+	"drover/internal/core/job"
+)
+
+// environment is all that an attempt's command finds in its environment: what AWS Batch
+// gives, how to reach the API and the attempt's credentials, folders of its own, and the
+// job's variables. Nothing of the worker's environment is in it except PATH.
+func (w *worker) environment(a *attempt) []string {
+	w.mu.Lock()
+	region, endpoint := w.welcome.Region, w.welcome.Endpoint
+	w.mu.Unlock()
+	if endpoint == "" {
+		endpoint = w.opts.Endpoint
+	}
+	asg := &a.asg
+	env := make([]string, 0, 20+len(asg.Variables))
+	env = append(env,
+		"PATH="+w.opts.Path,
+		"HOME="+a.folder.work(),
+		"TMPDIR="+a.folder.tmp(),
+		"AWS_BATCH_JOB_ID="+asg.UnitName(),
+		"AWS_BATCH_JOB_ATTEMPT="+strconv.Itoa(int(asg.Attempt)),
+		"AWS_BATCH_JQ_NAME="+asg.Queue,
+		"AWS_BATCH_CE_NAME="+asg.Environment,
+		"AWS_EXECUTION_ENV=AWS_ECS_EC2",
+		"AWS_ENDPOINT_URL="+endpoint,
+		"AWS_REGION="+region,
+		"AWS_DEFAULT_REGION="+region,
+		"AWS_EC2_METADATA_DISABLED=true",
+		"AWS_CONTAINER_CREDENTIALS_FULL_URI="+w.grants.url(a.grant),
+		"AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE="+a.folder.tokenFile(),
+		"DROVER_ATTEMPT_FENCE="+strconv.FormatUint(uint64(asg.Fence), 10),
+	)
+	if asg.Ref.Index != job.Whole {
+		env = append(env,
+			"AWS_BATCH_JOB_ARRAY_INDEX="+strconv.Itoa(int(asg.Ref.Index)),
+			"AWS_BATCH_JOB_ARRAY_SIZE="+strconv.Itoa(int(asg.Size)))
+	}
+	return addVariables(env, asg.Variables)
+}
+
+// addVariables adds the job's own variables. They win over what is there, except over the
+// names by which a job learns who it is; a name that is none is left out.
+func addVariables(env []string, own []job.Variable) []string {
+	for _, v := range own {
+		if v.Name == "" || strings.ContainsAny(v.Name, "=\x00") ||
+			strings.HasPrefix(v.Name, "AWS_BATCH") || v.Name == "DROVER_ATTEMPT_FENCE" {
+			continue
+		}
+		entry := v.Name + "=" + v.Value
+		replaced := false
+		for i, e := range env {
+			if len(e) > len(v.Name) && e[len(v.Name)] == '=' && e[:len(v.Name)] == v.Name {
+				env[i], replaced = entry, true
+				break
+			}
+		}
+		if !replaced {
+			env = append(env, entry)
+		}
+	}
+	return env
+}

@@ -1,0 +1,306 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"drover/internal/core/fault"
+	"drover/internal/core/job"
+	"drover/internal/link"
+	"drover/internal/link/objects"
+	"drover/internal/wire/sigv4"
+)
+
+const (
+	stagingAtOnce = 64      // attempts that move data at the same time
+	smallFile     = 1 << 20 // up to here a file is moved in one piece
+	maxName       = 200     // bytes of a local file name
+)
+
+// objectsHTTP is the connection pool that all attempts share.
+func objectsHTTP() *http.Client {
+	dialer := &net.Dialer{Timeout: 5 * time.Second, KeepAlive: 15 * time.Second}
+	return &http.Client{
+		Transport: &http.Transport{
+			Proxy:                 http.ProxyFromEnvironment,
+			DialContext:           dialer.DialContext,
+			MaxIdleConns:          2 * stagingAtOnce,
+			MaxIdleConnsPerHost:   2 * stagingAtOnce,
+			IdleConnTimeout:       90 * time.Second,
+			ResponseHeaderTimeout: time.Minute,
+			DisableCompression:    true,
+			ReadBufferSize:        32 << 10,
+			WriteBufferSize:       32 << 10,
+		},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+}
+
+// objects is the object store as an attempt may use it: with the attempt's credentials.
+func (w *worker) objects(a *attempt) *objects.Client {
+	w.mu.Lock()
+	region := w.welcome.Region
+	w.mu.Unlock()
+	return &objects.Client{
+		Endpoint: w.opts.Endpoint, Region: region, HTTP: w.http, Attempts: 1,
+		Credentials: func(ctx context.Context) (sigv4.Credentials, error) {
+			c, err := w.grants.current(ctx, a.grant, false)
+			return sigv4.Credentials{AccessKey: c.AccessKeyID, Secret: c.SecretAccessKey, SessionToken: c.SessionToken, Expires: time.UnixMicro(c.Expires)}, err
+		},
+	}
+}
+
+// persist repeats do while the object store or the manager is away, as long as the attempt
+// is wanted and the worker itself would wait; credentials that were refused are renewed once.
+func (w *worker) persist(a *attempt, do func(ctx context.Context) error) error {
+	end := time.Now().Add(w.opts.OrphanAfter)
+	renewed := false
+	for n := 0; ; n++ {
+		err := do(a.ctx)
+		if err == nil || a.ctx.Err() != nil {
+			return err
+		}
+		f, ok := errors.AsType[*fault.Error](err)
+		switch {
+		case ok && f.Kind == fault.Denied && !renewed:
+			renewed = true
+			if _, err := w.grants.current(a.ctx, a.grant, true); err != nil {
+				return fmt.Errorf("%w; fresh credentials: %w", f, err)
+			}
+		case ok && (f.Kind == fault.Unavailable || f.Kind == fault.Throttled || f.Kind == fault.Internal ||
+			f.Code == link.CodeUnknownSession) && time.Now().Before(end):
+			pause(a.ctx, n)
+		default:
+			return err
+		}
+	}
+}
+
+// staged is what staging gives the executor.
+type staged struct {
+	command       []string
+	stdin, stdout string
+}
+
+// stageIn fetches an attempt's input.
+func (w *worker) stageIn(a *attempt, f *folder) (staged, error) {
+	select {
+	case w.staging <- struct{}{}:
+		defer func() { <-w.staging }()
+	case <-a.ctx.Done():
+		return staged{}, a.ctx.Err()
+	}
+	var s staged
+	err := w.persist(a, func(ctx context.Context) (err error) {
+		c := w.objects(a)
+		plan, err := w.plans.plan(ctx, c, a.lease.Ref.Key, a.asg.Stage)
+		if err != nil {
+			return err
+		}
+		if plan.Reduce {
+			s, err = w.stageAllIn(ctx, a, c, f, plan)
+		} else {
+			s, err = w.stageOneIn(ctx, a, c, f, plan)
+		}
+		return err
+	})
+	return s, err
+}
+
+func (w *worker) stageOneIn(ctx context.Context, a *attempt, c *objects.Client, f *folder, plan *link.StagePlan) (staged, error) {
+	item, err := w.plans.item(ctx, c, a.lease.Ref.Key, plan, itemOf(a))
+	if err != nil {
+		return staged{}, err
+	}
+	bucket, key, err := splitURL(plan.In + item.Path)
+	if err != nil {
+		return staged{}, err
+	}
+	if err := f.stage(); err != nil {
+		return staged{}, err
+	}
+	name := localName(item.Path)
+	in, out := f.in()+"/"+name, f.out()+"/"+name
+	n, err := download(ctx, c, bucket, key, os.OpenFile, in)
+	if err != nil {
+		return staged{}, inputFailed(plan.In+item.Path, err)
+	}
+	if n != item.Size {
+		return staged{}, fmt.Errorf("the input %s has %d bytes now and had %d when the job was submitted; submit again, or leave inputs unchanged while a job runs", plan.In+item.Path, n, item.Size)
+	}
+	a.bytesIn.Store(n)
+	return place(plan, a.asg.Command, in, out), nil
+}
+
+func inputFailed(url string, err error) error {
+	return fmt.Errorf("the input %s could not be fetched: %w", url, err)
+}
+
+// itemOf is the number of the attempt's item.
+func itemOf(a *attempt) int64 {
+	if a.lease.Ref.Index == job.Whole {
+		return 0
+	}
+	return int64(a.lease.Ref.Index)
+}
+
+// place puts local paths into the command's words.
+func place(plan *link.StagePlan, command []string, in, out string) staged {
+	var s staged
+	if plan.Stdin {
+		s.stdin = in
+	}
+	if plan.Stdout {
+		s.stdout = out
+	}
+	r := strings.NewReplacer("{in}", in, "{out}", out)
+	s.command = make([]string, len(command))
+	for i, word := range command {
+		s.command[i] = r.Replace(word)
+	}
+	return s
+}
+
+// localName is the file name that stands for an item: its own where possible, so that a
+// command which looks at the ending finds it.
+func localName(p string) string {
+	name := path.Base(p)
+	if len(name) <= maxName {
+		return name
+	}
+	ext := path.Ext(name)
+	if len(ext) > 20 {
+		ext = ""
+	}
+	return "item" + ext
+}
+
+type openFile func(name string, flag int, mode os.FileMode) (*os.File, error)
+
+// download fetches an object into a new file and gives its size.
+func download(ctx context.Context, c *objects.Client, bucket, key string, open openFile, name string) (n int64, err error) {
+	r, size, err := c.Get(ctx, bucket, key)
+	if err != nil {
+		return 0, err
+	}
+	defer r.Close()
+	f, err := open(name, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	if size >= 0 && size <= smallFile {
+		buf := make([]byte, size)
+		if _, err := io.ReadFull(r, buf); err != nil {
+			return 0, fault.Wrap(err, fault.Unavailable, "ConnectionError", "the object store stopped in the middle of s3://%s/%s", bucket, key)
+		}
+		_, err = f.Write(buf)
+		return size, err
+	}
+	w := &diskWriter{f: f}
+	n, err = io.Copy(w, r)
+	if err == nil && size >= 0 && n != size {
+		err = io.ErrUnexpectedEOF
+	}
+	if err != nil && w.err == nil {
+		err = fault.Wrap(err, fault.Unavailable, "ConnectionError", "the object store stopped in the middle of s3://%s/%s", bucket, key)
+	}
+	return n, err
+}
+
+// diskWriter remembers whether it was the disk that failed, not the network.
+type diskWriter struct {
+	f   *os.File
+	err error
+}
+
+func (d *diskWriter) Write(p []byte) (int, error) {
+	n, err := d.f.Write(p)
+	if err != nil {
+		d.err = err
+	}
+	return n, err
+}
+
+// stageOut stores the result of an attempt that ended well, and says in exit if it could not.
+func (w *worker) stageOut(a *attempt, exit *job.Exit) {
+	if a.folder == nil {
+		exit.Cause, exit.Reason = job.CauseStageOut, "its folder is gone"
+		return
+	}
+	select {
+	case w.staging <- struct{}{}:
+		defer func() { <-w.staging }()
+	case <-a.ctx.Done():
+	}
+	var size atomic.Int64
+	err := w.persist(a, func(ctx context.Context) error {
+		c := w.objects(a)
+		plan, err := w.plans.plan(ctx, c, a.lease.Ref.Key, a.asg.Stage)
+		if err != nil {
+			return err
+		}
+		size.Store(0)
+		if plan.Reduce {
+			return w.stageAllOut(ctx, a, c, plan, &size)
+		}
+		return w.stageOneOut(ctx, a, c, plan, &size)
+	})
+	exit.Usage.BytesOut = size.Load()
+	if err != nil {
+		exit.Cause, exit.Reason = job.CauseStageOut, err.Error()
+		w.mu.Lock()
+		if a.stop != "" && a.ctx.Err() != nil {
+			exit.Cause, exit.Reason = a.stop, "stopped before its result was stored"
+		}
+		w.mu.Unlock()
+	}
+}
+
+func (w *worker) stageOneOut(ctx context.Context, a *attempt, c *objects.Client, plan *link.StagePlan, size *atomic.Int64) error {
+	if !plan.Stdout && !a.wantsOut {
+		return nil // the command was not given {out}: it stores what it likes itself
+	}
+	item, err := w.plans.item(ctx, c, a.lease.Ref.Key, plan, itemOf(a))
+	if err != nil {
+		return err
+	}
+	return upload(ctx, c, plan.Out+item.Path, a.folder.out()+"/"+localName(item.Path), os.OpenFile, size)
+}
+
+// upload stores a file. It may be repeated: the same bytes go to the same key.
+func upload(ctx context.Context, c *objects.Client, url, file string, open openFile, size *atomic.Int64) error {
+	bucket, key, err := splitURL(url)
+	if err != nil {
+		return err
+	}
+	f, err := open(file, os.O_RDONLY, 0)
+	if errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("the command ended well but wrote no file {out} (%s); let it write there, or leave {out} away so that its standard output is the result", path.Base(file))
+	}
+	if err != nil {
+		return fmt.Errorf("the result %s cannot be read: %w", path.Base(file), err)
+	}
+	defer f.Close()
+	st, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	if !st.Mode().IsRegular() {
+		return fmt.Errorf("the command made {out} (%s) something else than a file; let it write one file there", path.Base(file))
+	}
+	if err := c.PutFrom(ctx, bucket, key, f, st.Size()); err != nil {
+		return fmt.Errorf("the result %s could not be stored: %w", url, err)
+	}
+	size.Add(st.Size())
+	return nil
+}

@@ -10,16 +10,20 @@ import (
 type ListHostsInput struct{}
 
 // ListHostsOutput is every host that the manager knows.
-type ListHostsOutput struct{ Hosts []Host }
+type ListHostsOutput struct {
+	Hosts []Host `json:"hosts"`
+}
 
 // Host is a worker's host.
 type Host struct {
-	Id                       string
-	MilliVcpu, FreeMilliVcpu int64
-	MemoryMiB, FreeMemoryMiB int64
-	Executors                []string
-	Connected                bool
-	LastSeen                 int64
+	Id            string   `json:"id"`
+	MilliVcpu     int64    `json:"milliVcpu"`
+	FreeMilliVcpu int64    `json:"freeMilliVcpu"`
+	MemoryMiB     int64    `json:"memoryMiB"`
+	FreeMemoryMiB int64    `json:"freeMemoryMiB"`
+	Executors     []string `json:"executors"`
+	Connected     bool     `json:"connected"`
+	LastSeen      int64    `json:"lastSeen"`
 }
 
 var _ = wire.Op(Ops, "ListHosts", (*Service).ListHosts, path("listhosts"))

@@ -14,56 +14,56 @@ type GetJobViewInput struct{ Job *string }
 // GetJobViewOutput is all that is recorded of a job, in the words of AWS Batch where it
 // has them.
 type GetJobViewOutput struct {
-	Job         string
-	Name        string
-	Queue       string
-	Definition  string
-	Image       string
-	Command     []string
-	Status      string
-	Reason      string // statusReason
-	Size        int32  // children, of an array
-	Counts      *Counts
-	Created     int64
-	Ready       int64 // when it became RUNNABLE; 0 = with its array, or not yet
-	Started     int64
-	Stopped     int64
-	MilliVcpu   int64
-	MemoryMiB   int64
-	MaxAttempts int32
-	Timeout     int32 // seconds an attempt may take; 0 = no limit
-	Stage       string
-	Tags        map[string]string
-	DependsOn   []string
-	Attempts    []Attempt
-	Wait        *Wait
+	Job         string            `json:"job"`
+	Name        string            `json:"name"`
+	Queue       string            `json:"queue"`
+	Definition  string            `json:"definition"`
+	Image       string            `json:"image"`
+	Command     []string          `json:"command,omitempty"`
+	Status      string            `json:"status"`
+	Reason      string            `json:"reason,omitempty"` // statusReason
+	Size        int32             `json:"size"`             // children, of an array
+	Counts      *Counts           `json:"counts,omitempty"`
+	Created     int64             `json:"created"`
+	Ready       int64             `json:"ready"` // when it became RUNNABLE; 0 = with its array, or not yet
+	Started     int64             `json:"started"`
+	Stopped     int64             `json:"stopped"`
+	MilliVcpu   int64             `json:"milliVcpu"`
+	MemoryMiB   int64             `json:"memoryMiB"`
+	MaxAttempts int32             `json:"maxAttempts"`
+	Timeout     int32             `json:"timeout,omitempty"` // seconds an attempt may take; 0 = no limit
+	Stage       string            `json:"stage,omitempty"`
+	Tags        map[string]string `json:"tags,omitempty"`
+	DependsOn   []string          `json:"dependsOn,omitempty"`
+	Attempts    []Attempt         `json:"attempts"`
+	Wait        *Wait             `json:"wait,omitempty"`
 }
 
 // Attempt is one attempt of a job.
 type Attempt struct {
-	Number      int32
-	Host        string
-	Environment string
-	Log         string
-	Placed      int64
-	Started     int64 // 0 = the command never ran
-	Stopped     int64 // 0 = under way
-	ExitCode    *int32
-	Cause       string // class of the failure; empty if it did not fail
-	Reason      string // why it ended
-	ErrorLine   string
-	CpuMillis   int64
-	PeakMemKiB  int64
-	BytesIn     int64
-	BytesOut    int64
+	Number      int32  `json:"number"`
+	Host        string `json:"host,omitempty"`
+	Environment string `json:"environment,omitempty"`
+	Log         string `json:"log,omitempty"`
+	Placed      int64  `json:"placed"`
+	Started     int64  `json:"started"` // 0 = the command never ran
+	Stopped     int64  `json:"stopped"` // 0 = under way
+	ExitCode    *int32 `json:"exitCode,omitempty"`
+	Cause       string `json:"cause,omitempty"`  // class of the failure; empty if it did not fail
+	Reason      string `json:"reason,omitempty"` // why it ended
+	ErrorLine   string `json:"errorLine,omitempty"`
+	CpuMillis   int64  `json:"cpuMillis"`
+	PeakMemKiB  int64  `json:"peakMemKiB"`
+	BytesIn     int64  `json:"bytesIn"`
+	BytesOut    int64  `json:"bytesOut"`
 }
 
 // Wait says why a job does not run yet.
 type Wait struct {
-	Code     string
-	Reason   string
-	Remedy   string
-	Position int64 // 1 = next in its queue; 0 = in no order
+	Code     string `json:"code"`
+	Reason   string `json:"reason,omitempty"`
+	Remedy   string `json:"remedy,omitempty"`
+	Position int64  `json:"position,omitempty"` // 1 = next in its queue; 0 = in no order
 }
 
 var _ = wire.Op(Ops, "GetJobView", (*Service).GetJobView, path("getjobview"), wire.Required("Job"))

@@ -23,19 +23,24 @@ type ListJobsInput struct {
 
 // ListJobsOutput is jobs, newest first, or children.
 type ListJobsOutput struct {
-	Jobs []JobSummary
-	Next string // Token of the next page of children
+	Jobs []JobSummary `json:"jobs"`
+	Next string       `json:"next,omitempty"` // Token of the next page of children
 }
 
 // JobSummary is one line of a list.
 type JobSummary struct {
-	Job                       string
-	Index                     *int32
-	Name, Queue, Definition   string
-	Status, Reason            string
-	Size                      int32
-	Counts                    *Counts
-	Created, Started, Stopped int64
+	Job        string  `json:"job"`
+	Index      *int32  `json:"index,omitempty"`
+	Name       string  `json:"name"`
+	Queue      string  `json:"queue"`
+	Definition string  `json:"definition"`
+	Status     string  `json:"status"`
+	Reason     string  `json:"reason,omitempty"`
+	Size       int32   `json:"size"`
+	Counts     *Counts `json:"counts,omitempty"`
+	Created    int64   `json:"created"`
+	Started    int64   `json:"started"`
+	Stopped    int64   `json:"stopped"`
 }
 
 var _ = wire.Op(Ops, "ListJobs", (*Service).ListJobs, path("listjobs"),

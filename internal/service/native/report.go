@@ -14,26 +14,32 @@ type GetReportInput struct{ Job *string }
 
 // GetReportOutput is a job in numbers: while it runs and when it has ended.
 type GetReportOutput struct {
-	Job          string
-	Name         string
-	Status       string
-	Counts       Counts
-	Attempts     int64
-	Created      int64
-	FirstStarted int64 // 0 = nothing has started
-	Stopped      int64 // 0 = not ended
-	QueueWaitP50 int64 // µs from being ready to the start of the first attempt
-	QueueWaitP95 int64
-	CpuMillis    int64
-	PeakMemKiB   int64
-	BytesIn      int64
-	BytesOut     int64
-	Failures     []Failure
+	Job          string    `json:"job"`
+	Name         string    `json:"name"`
+	Status       string    `json:"status"`
+	Counts       Counts    `json:"counts"`
+	Attempts     int64     `json:"attempts"`
+	Created      int64     `json:"created"`
+	FirstStarted int64     `json:"firstStarted"` // 0 = nothing has started
+	Stopped      int64     `json:"stopped"`      // 0 = not ended
+	QueueWaitP50 int64     `json:"queueWaitP50"` // µs from being ready to the start of the first attempt
+	QueueWaitP95 int64     `json:"queueWaitP95"`
+	CpuMillis    int64     `json:"cpuMillis"`
+	PeakMemKiB   int64     `json:"peakMemKiB"`
+	BytesIn      int64     `json:"bytesIn"`
+	BytesOut     int64     `json:"bytesOut"`
+	Failures     []Failure `json:"failures"`
 }
 
 // Counts is how many children of an array are in each status; of a plain job one is 1.
 type Counts struct {
-	Submitted, Pending, Runnable, Starting, Running, Succeeded, Failed int64
+	Submitted int64 `json:"submitted"`
+	Pending   int64 `json:"pending"`
+	Runnable  int64 `json:"runnable"`
+	Starting  int64 `json:"starting"`
+	Running   int64 `json:"running"`
+	Succeeded int64 `json:"succeeded"`
+	Failed    int64 `json:"failed"`
 }
 
 // Total is the sum.
@@ -46,14 +52,14 @@ func (c Counts) Ended() int64 { return c.Succeeded + c.Failed }
 
 // Failure is one kind of failure with an example.
 type Failure struct {
-	Cause     string
-	Count     int64
-	ExitCode  *int32
-	Reason    string
-	Example   string // id of a job or child that failed so
-	Index     *int32 // its number in the array
-	Log       string // its log stream in /aws/batch/job
-	ErrorLine string // the last line it wrote
+	Cause     string `json:"cause,omitempty"`
+	Count     int64  `json:"count"`
+	ExitCode  *int32 `json:"exitCode,omitempty"`
+	Reason    string `json:"reason,omitempty"`
+	Example   string `json:"example"`             // id of a job or child that failed so
+	Index     *int32 `json:"index,omitempty"`     // its number in the array
+	Log       string `json:"log,omitempty"`       // its log stream in /aws/batch/job
+	ErrorLine string `json:"errorLine,omitempty"` // the last line it wrote
 }
 
 var _ = wire.Op(Ops, "GetReport", (*Service).GetReport, path("getreport"), wire.Required("Job"))

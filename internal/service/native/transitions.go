@@ -29,18 +29,20 @@ type ListTransitionsInput struct {
 
 // ListTransitionsOutput is what happened.
 type ListTransitionsOutput struct {
-	Transitions []Transition
-	Next        int64 // After of the next call
+	Transitions []Transition `json:"transitions"`
+	Next        int64        `json:"next"` // After of the next call
 }
 
 // Transition says that a job, or the children First to Last of an array, went from one
 // status to another.
 type Transition struct {
-	Seq         int64
-	At          int64
-	Job         string
-	First, Last *int32 // absent: the job itself
-	From, To    string
+	Seq   int64  `json:"seq"`
+	At    int64  `json:"at"`
+	Job   string `json:"job"`
+	First *int32 `json:"first,omitempty"` // absent: the job itself
+	Last  *int32 `json:"last,omitempty"`
+	From  string `json:"from"`
+	To    string `json:"to"`
 }
 
 var _ = wire.Op(Ops, "ListTransitions", (*Service).ListTransitions, path("listtransitions"),

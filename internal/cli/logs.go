@@ -1,0 +1,210 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"drover/internal/core/fault"
+	"drover/internal/service/native"
+	"drover/internal/wire"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	cloudwatch "github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs/types"
+)
+
+// logsIdentity is how CloudWatch Logs is spoken to.
+var logsIdentity = wire.Identity{Name: "logs", TargetPrefix: "Logs_20140328", Protocols: []wire.Protocol{wire.JSON11}, LowerFirst: true}
+
+// logGroup is where the output of jobs goes.
+const logGroup = "/aws/batch/job"
+
+// logsCommand is `drover logs`.
+type logsCommand struct {
+	ID      string `arg:"" help:"Job, or child of an array (ID:INDEX)."`
+	Follow  bool   `short:"f" help:"Go on until the job has ended."`
+	Attempt int32  `placeholder:"N" help:"Only attempt N."`
+	Times   bool   `short:"t" help:"Write the time before each line."`
+}
+
+// Help is shown by drover logs --help.
+func (*logsCommand) Help() string {
+	return `Prints what each attempt of the job wrote, oldest first.
+
+  drover logs 7e0c0f9a-5b1c-4d5e-8f43-2f7d3a1c9b11
+  drover logs -f 7e0c0f9a-5b1c-4d5e-8f43-2f7d3a1c9b11:17
+
+An array has no output of its own: name a child. With --json each line is an object.`
+}
+
+// followEvery is how often a log that is being written is asked for more.
+const followEvery = 200 * time.Millisecond
+
+// Run carries out the command.
+func (c *logsCommand) Run(ctx context.Context, sh *shell, g *globals) error {
+	conn, err := g.connect(ctx, sh)
+	if err != nil {
+		return err
+	}
+	p := &logPrinter{sh: sh, json: g.JSON, times: c.Times, conn: conn, next: map[string]*string{}}
+	for {
+		v, err := conn.view(ctx, c.ID)
+		if err != nil {
+			return err
+		}
+		if v.Size > 0 {
+			return wrong("%s is an array of %s; name a child, such as %s:0 (drover jobs --array %s lists them)", c.ID, counted(int64(v.Size), "job"), c.ID, c.ID)
+		}
+		if err := p.print(ctx, v, c.Attempt); err != nil {
+			return err
+		}
+		// Output is recorded before the end that follows it, so nothing comes after it.
+		if ended := v.Status == "SUCCEEDED" || v.Status == "FAILED"; ended || !c.Follow {
+			if len(v.Attempts) == 0 && !g.JSON {
+				fmt.Fprintf(sh.err, "drover: %s is %s and has written nothing; drover job %s says why\n", c.ID, v.Status, c.ID)
+			}
+			return nil
+		}
+		if !pause(ctx, followEvery) {
+			return ctx.Err()
+		}
+	}
+}
+
+// logPrinter writes the logs of a job's attempts and knows how far it got.
+type logPrinter struct {
+	sh          *shell
+	json, times bool
+	conn        *connection
+	next        map[string]*string // by stream: where to go on
+}
+
+// print writes what is new in the attempts' logs.
+func (p *logPrinter) print(ctx context.Context, v *native.GetJobViewOutput, only int32) error {
+	for i := range v.Attempts {
+		a := &v.Attempts[i]
+		if a.Log == "" || only > 0 && a.Number != only {
+			continue
+		}
+		_, again := p.next[a.Log]
+		if !again && len(v.Attempts) > 1 && only == 0 && !p.json {
+			fmt.Fprintf(p.sh.out, "--- attempt %d\n", a.Number)
+		}
+		if err := p.stream(ctx, a); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// stream writes one attempt's log from where the last call ended.
+func (p *logPrinter) stream(ctx context.Context, a *native.Attempt) error {
+	if _, known := p.next[a.Log]; !known {
+		p.next[a.Log] = nil
+	}
+	for {
+		out, err := p.conn.logEvents(ctx, &cloudwatch.GetLogEventsInput{LogStreamName: &a.Log, StartFromHead: aws.Bool(true), NextToken: p.next[a.Log]})
+		if err != nil {
+			return err
+		}
+		for _, e := range out.Events {
+			if err := p.event(a, e); err != nil {
+				return err
+			}
+		}
+		same := out.NextForwardToken == nil || aws.ToString(p.next[a.Log]) == *out.NextForwardToken
+		p.next[a.Log] = out.NextForwardToken
+		if same || len(out.Events) == 0 {
+			return nil
+		}
+	}
+}
+
+func (p *logPrinter) event(a *native.Attempt, e types.OutputLogEvent) error {
+	if p.json {
+		return printLine(p.sh, map[string]any{"attempt": a.Number, "at": aws.ToInt64(e.Timestamp), "message": aws.ToString(e.Message)})
+	}
+	if p.times {
+		fmt.Fprintf(p.sh.out, "%s  ", time.UnixMilli(aws.ToInt64(e.Timestamp)).Format("15:04:05.000"))
+	}
+	_, err := fmt.Fprintln(p.sh.out, aws.ToString(e.Message))
+	return err
+}
+
+// logEvents reads a log of a job. One that nothing was written to yet is empty.
+func (c *connection) logEvents(ctx context.Context, in *cloudwatch.GetLogEventsInput) (*cloudwatch.GetLogEventsOutput, error) {
+	in.LogGroupName = aws.String(logGroup)
+	out, err := wire.Call[cloudwatch.GetLogEventsOutput](ctx, c.client, logsIdentity, "GetLogEvents", in)
+	if f := fault.From(err); err != nil && f.Code == "ResourceNotFoundException" {
+		return &cloudwatch.GetLogEventsOutput{}, nil
+	}
+	return out, err
+}
+
+// eventsCommand is `drover events`.
+type eventsCommand struct {
+	Follow bool   `short:"f" help:"Go on with what happens from now, until Ctrl-C."`
+	Job    string `placeholder:"ID" help:"Only this job and its children."`
+}
+
+// Help is shown by drover events --help.
+func (*eventsCommand) Help() string {
+	return `Prints each change of a job's status. Without -f it prints those of the last day and ends; with -f it begins now.
+
+  drover events -f
+  drover events --job ID --json`
+}
+
+// Run carries out the command.
+func (c *eventsCommand) Run(ctx context.Context, sh *shell, g *globals) error {
+	conn, err := g.connect(ctx, sh)
+	if err != nil {
+		return err
+	}
+	limit, wait := int32(1000), int32(0)
+	in := &native.ListTransitionsInput{Limit: &limit, WaitSeconds: &wait}
+	if c.Job != "" {
+		in.Job = &c.Job
+	}
+	if c.Follow {
+		wait = 20
+	} else {
+		in.After = aws.Int64(0)
+	}
+	for {
+		out, err := native.Call[native.ListTransitionsOutput](ctx, conn.client, "ListTransitions", in)
+		if err != nil {
+			return err
+		}
+		for _, t := range out.Transitions {
+			if err := printTransition(sh, t, g.JSON); err != nil {
+				return err
+			}
+		}
+		if !c.Follow && len(out.Transitions) == 0 {
+			return nil
+		}
+		in.After = &out.Next
+	}
+}
+
+func printTransition(sh *shell, t native.Transition, asJSON bool) error {
+	if asJSON {
+		return printLine(sh, t)
+	}
+	unit := t.Job
+	switch {
+	case t.First == nil:
+	case *t.First == *t.Last:
+		unit = fmt.Sprintf("%s:%d", t.Job, *t.First)
+	default:
+		unit = fmt.Sprintf("%s:%d-%d", t.Job, *t.First, *t.Last)
+	}
+	from := t.From
+	if from == "" || from == "UNKNOWN" {
+		from = "(new)"
+	}
+	_, err := fmt.Fprintf(sh.out, "%s  %-48s %s -> %s\n", time.UnixMicro(t.At).Format("15:04:05.000"), unit, from, t.To)
+	return err
+}

@@ -1,0 +1,127 @@
+package cli
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"io/fs"
+	"log/slog"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"drover/internal/core/resource"
+	"drover/internal/executor/process"
+	"drover/internal/worker"
+)
+
+// workerCommand is `drover worker`.
+type workerCommand struct {
+	VCPUs       float64       `name:"vcpus" placeholder:"N" help:"vCPUs to offer (default: all of the host's)."`
+	Memory      int64         `placeholder:"MiB" help:"Memory to offer (default: the host's, less a reserve for the system)."`
+	OrphanAfter time.Duration `default:"10m" placeholder:"D" help:"Time without a manager after which jobs are ended and the worker leaves (default ${default})."`
+}
+
+// Help is shown by drover worker --help.
+func (*workerCommand) Help() string {
+	return `Runs this host's worker for the server of the data folder. drover serve starts one by itself, in a session of its own; with drover serve --no-worker you choose what it offers:
+
+  drover serve --no-worker &
+  drover worker --vcpus 2 --memory 4096
+
+When it is told to end, its jobs run on and the next worker takes them over.`
+}
+
+// Run carries out the command.
+func (c *workerCommand) Run(ctx context.Context, sh *shell, g *globals) error {
+	r, err := serverOf(g.Data)
+	if errors.Is(err, fs.ErrNotExist) {
+		return refused("no server runs on %s; start one with drover serve --data %s", g.Data, g.Data)
+	}
+	if err != nil {
+		return refused("%w", err)
+	}
+	token, err := os.ReadFile(filepath.Join(g.Data, "worker.token"))
+	if err != nil {
+		return refused("the worker cannot prove itself: %w", err)
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return refused("find this program: %w", err)
+	}
+	capacity, err := c.capacity()
+	if err != nil {
+		return err
+	}
+	dir := filepath.Join(g.Data, "worker")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return refused("make the worker's folder: %w", err)
+	}
+	ctx, release := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	defer release()
+	log := slog.New(slog.NewTextHandler(sh.err, nil))
+	err = worker.Run(ctx, worker.Options{
+		Dir: dir, Endpoint: r.Endpoint, Token: strings.TrimSpace(string(token)), Capacity: capacity, OrphanAfter: c.OrphanAfter, Log: log,
+		Executor: process.New(process.Options{
+			Dir: dir, Exe: self, OrphanAfter: c.OrphanAfter, Note: func(s string) { log.Warn(s) },
+		}),
+	})
+	if err != nil && !errors.Is(err, context.Canceled) {
+		return refused("%w", err)
+	}
+	return nil
+}
+
+// capacity is what the host offers to jobs.
+func (c *workerCommand) capacity() (resource.Vector, error) {
+	v := resource.Vector{MilliVCPU: int64(c.VCPUs * 1000), MemoryMiB: c.Memory}
+	if v.MilliVCPU < 0 || v.MemoryMiB < 0 {
+		return v, wrong("--vcpus and --memory must be above 0")
+	}
+	if v.MilliVCPU == 0 {
+		v.MilliVCPU = int64(runtime.GOMAXPROCS(0)) * 1000
+	}
+	if v.MemoryMiB == 0 {
+		total, err := hostMemory()
+		if err != nil {
+			return v, refused("the host's memory is not known (%w); say what to offer with --memory", err)
+		}
+		v.MemoryMiB = max(total-max(total/20, 256), total/2)
+	}
+	return v, nil
+}
+
+// hostMemory is the host's memory in MiB, or what the control group of this process may
+// use if that is less.
+func hostMemory() (int64, error) {
+	f, err := os.Open("/proc/meminfo")
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close()
+	total := int64(0)
+	for lines := bufio.NewScanner(f); lines.Scan() && total == 0; {
+		if fields := strings.Fields(lines.Text()); len(fields) >= 2 && fields[0] == "MemTotal:" {
+			if total, err = strconv.ParseInt(fields[1], 10, 64); err != nil {
+				return 0, err
+			}
+		}
+	}
+	if total == 0 {
+		return 0, errors.New("/proc/meminfo has no MemTotal")
+	}
+	total >>= 10
+	for _, path := range []string{"/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"} {
+		if b, err := os.ReadFile(path); err == nil {
+			if n, err := strconv.ParseInt(strings.TrimSpace(string(b)), 10, 64); err == nil {
+				total = min(total, n>>20)
+			}
+		}
+	}
+	return total, nil
+}

@@ -219,3 +219,29 @@ func FuzzChunkReader(f *testing.F) {
 		}
 	})
 }
+
+// BenchmarkChunkReader decodes an upload of 8 MiB in chunks of 64 KiB.
+func BenchmarkChunkReader(b *testing.B) {
+	var chunks []string
+	for range 128 {
+		chunks = append(chunks, strings.Repeat("a", 64<<10))
+	}
+	for _, mode := range []string{streamUnsignedTrailer, streamSigned} {
+		b.Run(mode, func(b *testing.B) {
+			head, auth, body := signedUpload(b, mode, chunks, "")
+			v := &Verifier{Keys: oneKey(s3Key), Now: at("20130524T000000Z")}
+			b.SetBytes(8 << 20)
+			for b.Loop() {
+				r := request(b, "PUT /b/k", body, head...)
+				r.Header.Set("Authorization", auth)
+				_, in, err := v.Verify(r)
+				if err != nil {
+					b.Fatal(err)
+				}
+				if _, err := io.Copy(io.Discard, in.Reader); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}

@@ -18,6 +18,14 @@ const describeMost = 50 // groups or streams on a page
 // pastPrefix follows every name with a prefix: names are UTF-8, which has no byte 0xff.
 func pastPrefix(prefix string) []byte { return append([]byte(prefix), 0xff) }
 
+// nameBound is where a list by name starts: at the prefix, or right after a name.
+func nameBound(prefix, after string) []byte {
+	if after == "" {
+		return []byte(prefix)
+	}
+	return append([]byte(after), 0)
+}
+
 var _ = wire.Op(ops, "DescribeLogGroups", (*Service).DescribeLogGroups)
 
 // DescribeLogGroups lists groups by name.
@@ -66,8 +74,8 @@ func (s *Service) DescribeLogGroups(ctx context.Context, in *cloudwatchlogs.Desc
 // listGroups gives up to most groups that fit, with names after the one given.
 func (s *Service) listGroups(tx *store.Tx, prefix, after string, most int, fits func(types.LogGroup) bool) ([]types.LogGroup, error) {
 	rows, err := tx.Query(`SELECT name, created_ms, retention_days, bytes, class FROM log_groups
-		WHERE name > $1 AND name >= $2 AND name < $3 AND deleted = 0 ORDER BY name`,
-		[]byte(after), []byte(prefix), pastPrefix(prefix))
+		WHERE name >= $1 AND name < $2 AND deleted = 0 ORDER BY name`,
+		nameBound(prefix, after), pastPrefix(prefix))
 	if err != nil {
 		return nil, err
 	}

@@ -76,7 +76,7 @@ func newStreamList(in *cloudwatchlogs.DescribeLogStreamsInput) (streamList, erro
 		l.query = streamListColumns + `name < $2 AND name >= $3 ORDER BY name DESC LIMIT $4`
 	default:
 		l.kind = "name-up"
-		l.query = streamListColumns + `name > $2 AND name >= $3 AND name < $5 ORDER BY name LIMIT $4`
+		l.query = streamListColumns + `name >= $2 AND name < $3 ORDER BY name LIMIT $4`
 	}
 	if in.NextToken == nil {
 		return l, nil
@@ -89,7 +89,7 @@ func newStreamList(in *cloudwatchlogs.DescribeLogStreamsInput) (streamList, erro
 func (l streamList) args(group int64, most int) []any {
 	switch l.kind {
 	case "name-up":
-		return []any{group, []byte(l.after.name), []byte(l.prefix), most, pastPrefix(l.prefix)}
+		return []any{group, nameBound(l.prefix, l.after.name), pastPrefix(l.prefix), most}
 	case "name-down":
 		return []any{group, []byte(l.after.name), []byte(l.prefix), most}
 	}

@@ -93,16 +93,16 @@ func (f *filter) start() place {
 
 const (
 	oldestInGroup = `SELECT first_ms, stream_id, number FROM log_chunks
-		WHERE group_id = $1 AND (first_ms, stream_id, number) >= ($2, $3, $4) AND first_ms < $5 AND first_ms >= $6
+		WHERE group_id = $1 AND (first_ms, stream_id, number) >= ($2, $3, $4) AND first_ms < $5 AND first_ms >= $6 AND last_ms >= $8
 		ORDER BY first_ms, stream_id, number LIMIT $7`
 	newestInGroup = `SELECT first_ms, stream_id, number FROM log_chunks
-		WHERE group_id = $1 AND (first_ms, stream_id, number) <= ($2, $3, $4) AND first_ms < $5 AND first_ms >= $6
+		WHERE group_id = $1 AND (first_ms, stream_id, number) <= ($2, $3, $4) AND first_ms < $5 AND first_ms >= $6 AND last_ms >= $8
 		ORDER BY first_ms DESC, stream_id DESC, number DESC LIMIT $7`
 	oldestInStream = `SELECT first_ms, stream_id, number FROM log_chunks
-		WHERE stream_id = $1 AND (first_ms, stream_id, number) >= ($2, $3, $4) AND first_ms < $5 AND first_ms >= $6
+		WHERE stream_id = $1 AND (first_ms, stream_id, number) >= ($2, $3, $4) AND first_ms < $5 AND first_ms >= $6 AND last_ms >= $8
 		ORDER BY first_ms, number LIMIT $7`
 	newestInStream = `SELECT first_ms, stream_id, number FROM log_chunks
-		WHERE stream_id = $1 AND (first_ms, stream_id, number) <= ($2, $3, $4) AND first_ms < $5 AND first_ms >= $6
+		WHERE stream_id = $1 AND (first_ms, stream_id, number) <= ($2, $3, $4) AND first_ms < $5 AND first_ms >= $6 AND last_ms >= $8
 		ORDER BY first_ms DESC, number DESC LIMIT $7`
 )
 
@@ -123,7 +123,7 @@ func (f *filter) candidates(tx *store.Tx, streams []int64) ([]candidate, error) 
 	}
 	var list []candidate
 	for _, id := range of {
-		rows, err := tx.Query(query, id, f.after.at, f.after.id, f.after.number, f.window.to, low, candidatesAtOnce)
+		rows, err := tx.Query(query, id, f.after.at, f.after.id, f.after.number, f.window.to, low, candidatesAtOnce, f.window.from)
 		if err != nil {
 			return nil, err
 		}
@@ -192,8 +192,8 @@ func (f *filter) stop(c candidate, i int) {
 func (f *filter) open(tx *store.Tx, c candidate) (string, []Line, error) {
 	rows, err := tx.Query(`SELECT s.name, c.ingested_ms, c.data
 		FROM log_chunks c JOIN log_streams s ON s.id = c.stream_id AND s.deleted = 0
-		WHERE c.stream_id = $1 AND c.number = $2 AND c.last_ms >= $3 AND s.name >= $4`,
-		c.stream, c.number, f.window.from, []byte(f.prefix))
+		WHERE c.stream_id = $1 AND c.number = $2 AND s.name >= $3`,
+		c.stream, c.number, []byte(f.prefix))
 	if err != nil {
 		return "", nil, err
 	}

@@ -40,4 +40,4 @@ CREATE TABLE log_chunks (
   data        BYTEA  NOT NULL,
   PRIMARY KEY (stream_id, number)
 ) {{without_rowid}};
-CREATE INDEX log_chunks_by_time ON log_chunks (group_id, first_ms, stream_id, number);
+CREATE INDEX log_chunks_by_time ON log_chunks (group_id, first_ms, stream_id, number, last_ms);

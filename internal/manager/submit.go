@@ -25,15 +25,23 @@ func (m *Missing) Empty() bool { return len(m.IDs)+len(m.Tokens) == 0 }
 // Submission is a request to submit on its way: jobs that have ended long ago are not in
 // memory, so that the journal may have to be asked for some, while others go.
 type Submission struct {
-	Specs []*job.Spec
-	asked Missing
-	found []Loaded
+	Specs  []*job.Spec
+	ids    map[job.ID]bool // asked for
+	tokens map[string]bool
+	found  []Loaded
 }
 
 // Found gives what the journal knows of the jobs and tokens that Try missed.
 func (s *Submission) Found(m Missing, jobs []Loaded) {
-	s.asked.IDs = append(s.asked.IDs, m.IDs...)
-	s.asked.Tokens = append(s.asked.Tokens, m.Tokens...)
+	if s.ids == nil {
+		s.ids, s.tokens = map[job.ID]bool{}, map[string]bool{}
+	}
+	for _, id := range m.IDs {
+		s.ids[id] = true
+	}
+	for _, t := range m.Tokens {
+		s.tokens[t] = true
+	}
 	s.found = append(s.found, jobs...)
 }
 
@@ -42,8 +50,8 @@ func (s *Submission) Found(m Missing, jobs []Loaded) {
 func (c *Core) Try(s *Submission, now Instant) ([]Receipt, Missing, error) {
 	c.Adopt(s.found, now)
 	m := c.wants(s.Specs)
-	m.IDs = slices.DeleteFunc(m.IDs, func(id job.ID) bool { return slices.Contains(s.asked.IDs, id) })
-	m.Tokens = slices.DeleteFunc(m.Tokens, func(t string) bool { return slices.Contains(s.asked.Tokens, t) })
+	m.IDs = slices.DeleteFunc(m.IDs, func(id job.ID) bool { return s.ids[id] })
+	m.Tokens = slices.DeleteFunc(m.Tokens, func(t string) bool { return s.tokens[t] })
 	if !m.Empty() {
 		return nil, m, nil
 	}

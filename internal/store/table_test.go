@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"errors"
 	"fmt"
 	"sort"
 	"strings"
@@ -116,7 +117,7 @@ func TestTableScan(t *testing.T) {
 				}
 				got = nil
 				after := ""
-				for {
+				for range len(all) + 1 {
 					page, err := table.Scan(tx, prefix, after, limit)
 					if err != nil {
 						return err
@@ -132,6 +133,7 @@ func TestTableScan(t *testing.T) {
 					}
 					after = page[len(page)-1].Key
 				}
+				return errors.New("the pages do not end")
 			})
 			if err != nil {
 				r.Fatal(err)

@@ -26,4 +26,4 @@ e2e: build ## clients from outside (aws CLI, boto3) against the binary
 	go test -count=1 -timeout 30m ./e2e/...
 
 bench: build ## how fast it is here, as ratios to what this machine can do
-	go run ./bench
+	go run ./bench/firstjob

@@ -38,8 +38,8 @@ func (*logsCommand) Help() string {
 An array has no output of its own: name a child. With --json each line is an object.`
 }
 
-// followEvery is how often a log that is being written is asked for more.
-const followEvery = 200 * time.Millisecond
+// followFor is how long one call waits for more output; after it the job may have ended.
+const followFor = 300 * time.Millisecond
 
 // Run carries out the command.
 func (c *logsCommand) Run(ctx context.Context, sh *shell, g *globals) error {
@@ -66,8 +66,8 @@ func (c *logsCommand) Run(ctx context.Context, sh *shell, g *globals) error {
 			}
 			return nil
 		}
-		if !pause(ctx, followEvery) {
-			return ctx.Err()
+		if err := p.wait(ctx, v); err != nil {
+			return err
 		}
 	}
 }
@@ -78,6 +78,20 @@ type logPrinter struct {
 	json, times bool
 	conn        *connection
 	next        map[string]*string // by stream: where to go on
+}
+
+// wait returns when the latest attempt has written more, or after followFor.
+func (p *logPrinter) wait(ctx context.Context, v *native.GetJobViewOutput) error {
+	if len(v.Attempts) == 0 || v.Attempts[len(v.Attempts)-1].Log == "" {
+		if !pause(ctx, followFor) {
+			return ctx.Err()
+		}
+		return nil
+	}
+	stream := v.Attempts[len(v.Attempts)-1].Log
+	_, err := native.Call[native.WaitLogOutput](ctx, p.conn.client, "WaitLog", &native.WaitLogInput{
+		LogGroupName: aws.String(logGroup), LogStreamName: &stream, Token: p.next[stream], WaitMillis: aws.Int32(int32(followFor.Milliseconds()))})
+	return err
 }
 
 // print writes what is new in the attempts' logs.

@@ -186,7 +186,7 @@ func (s *Server) mux() *wire.Mux {
 	m.Add(batch.New(batch.Options{Manager: s.manager, Account: s.opt.Account, Region: s.region, Limits: s.opt.Limits}).Wire())
 	m.Add(s.logs.Wire())
 	m.Add(sts.New())
-	m.Add(wire.Bind(native.Ops, native.New(s.manager, s.life)))
+	m.Add(wire.Bind(native.Ops, native.New(s.manager, s.logs, s.life)))
 	m.Raw("s3", func(w http.ResponseWriter, r *http.Request, p authz.Principal, body *sigv4.Body) {
 		s.objects.Serve(w, r, p, body)
 	})

@@ -29,7 +29,7 @@ type filter struct {
 }
 
 type found struct {
-	Line
+	line
 	stream int64
 	name   string
 }
@@ -176,7 +176,7 @@ func (f *filter) look(tx *store.Tx, c candidate) error {
 			return nil
 		}
 		f.bytes += cost
-		f.found = append(f.found, found{Line: l, stream: c.stream, name: name})
+		f.found = append(f.found, found{line: l, stream: c.stream, name: name})
 	}
 	f.after = place{at: c.at, id: c.stream, number: c.number, skip: int64(len(lines))}
 	return nil
@@ -189,7 +189,7 @@ func (f *filter) stop(c candidate, i int) {
 }
 
 // open reads a chunk; there are no lines if its stream was deleted or is not asked for.
-func (f *filter) open(tx *store.Tx, c candidate) (string, []Line, error) {
+func (f *filter) open(tx *store.Tx, c candidate) (string, []line, error) {
 	rows, err := tx.Query(`SELECT s.name, c.ingested_ms, c.data
 		FROM log_chunks c JOIN log_streams s ON s.id = c.stream_id AND s.deleted = 0
 		WHERE c.stream_id = $1 AND c.number = $2 AND s.name >= $3`,
@@ -210,9 +210,9 @@ func (f *filter) open(tx *store.Tx, c candidate) (string, []Line, error) {
 	if err != nil {
 		return "", nil, err
 	}
-	lines := make([]Line, len(events))
+	lines := make([]line, len(events))
 	for i, e := range events {
-		lines[i] = Line{Number: c.number + int64(i), Ingested: ingested, Event: e}
+		lines[i] = line{Number: c.number + int64(i), Ingested: ingested, Event: e}
 	}
 	return string(name), lines, nil
 }

@@ -284,31 +284,48 @@ func TestPutLogEvents(t *testing.T) {
 	})
 }
 
-func TestWaitWakesAtCommit(t *testing.T) {
+func TestWaitAfterWakesAtCommit(t *testing.T) {
 	both(t, func(t *testing.T, s *Service) {
-		woken := make(chan error, 1)
-		go func() { woken <- s.Wait(t.Context(), JobGroup, "w", 1) }()
-		for i := range int64(2) {
-			if err := s.Append(t.Context(), []Chunk{{JobGroup, "w", i, said(nowMillis(), 1, "%d")}}); err != nil {
+		say := func(number int64) {
+			if err := s.Append(t.Context(), []Chunk{{JobGroup, "w", number, said(nowMillis(), 1, "%d")}}); err != nil {
 				t.Fatal(err)
 			}
 		}
-		start := time.Now()
-		if err := <-woken; err != nil {
-			t.Fatal(err)
+		woken := make(chan error, 1)
+		wait := func(token string) {
+			go func() { woken <- s.WaitAfter(t.Context(), JobGroup, "w", token) }()
+			for range 1000 { // until it waits: then only the commit can wake it in time
+				s.tails.mu.Lock()
+				n := len(s.tails.waiting)
+				s.tails.mu.Unlock()
+				if n > 0 {
+					return
+				}
+				time.Sleep(time.Millisecond)
+			}
+			t.Fatal("nobody waits")
 		}
-		if d := time.Since(start); d > lookBack/2 {
-			t.Errorf("woken %v after the commit", d)
-		}
-		lines, next, err := s.Read(t.Context(), JobGroup, "w", 1, 10)
-		if err != nil || len(lines) != 1 || lines[0].Number != 1 || next != 2 {
-			t.Errorf("read %+v, next %d, %v", lines, next, err)
+		token := ""
+		for number := range int64(3) { // the first one waits for a stream that does not exist
+			wait(token)
+			say(number)
+			start := time.Now()
+			if err := <-woken; err != nil {
+				t.Fatal(err)
+			}
+			if d := time.Since(start); d > lookBack/2 {
+				t.Errorf("woken %v after the commit", d)
+			}
+			out := must[*cloudwatchlogs.GetLogEventsOutput](t)(s.GetLogEvents(t.Context(), &cloudwatchlogs.GetLogEventsInput{
+				LogGroupName: aws.String(JobGroup), LogStreamName: aws.String("w"), StartFromHead: aws.Bool(true)}))
+			token = *out.NextForwardToken
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		if err := s.Wait(ctx, JobGroup, "w", 2); err == nil {
-			t.Error("Wait outlived its context")
+		if err := s.WaitAfter(ctx, JobGroup, "w", token); err == nil {
+			t.Error("WaitAfter outlived its context")
 		}
+		wantCode(t, s.WaitAfter(t.Context(), JobGroup, "w", "f/x/1"), codeInvalidParameter, "nextToken")
 		if s.tails.count != 0 || len(s.tails.waiting) != 0 {
 			t.Errorf("waiters are left: %d, %d", s.tails.count, len(s.tails.waiting))
 		}

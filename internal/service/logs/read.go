@@ -1,15 +1,13 @@
 package logs
 
 import (
-	"context"
-	"math"
 	"slices"
 
 	"drover/internal/store"
 )
 
-// Line is an event with its place in the stream.
-type Line struct {
+// line is an event with its place in the stream.
+type line struct {
 	Number   int64
 	Ingested int64 // ms
 	Event
@@ -18,23 +16,7 @@ type Line struct {
 // window is a range of event times, from inclusive, to exclusive, in ms.
 type window struct{ from, to int64 }
 
-func always() window { return window{math.MinInt64, math.MaxInt64} }
-
 func (w window) has(at int64) bool { return w.from <= at && at < w.to }
-
-// Read gives up to limit events (at most 10,000, together about 1 MiB) of a stream from
-// the number from on, and the number to go on with.
-func (s *Service) Read(ctx context.Context, group, stream string, from int64, limit int) ([]Line, int64, error) {
-	r := reader{next: from, onward: true, limit: min(limit, pageEvents), window: always()}
-	err := s.db.View(ctx, func(tx *store.Tx) error {
-		id, _, err := find(tx, group, stream)
-		if err != nil {
-			return err
-		}
-		return r.read(tx, id)
-	})
-	return r.lines, r.next, err
-}
 
 // reader collects one page of a stream's events.
 type reader struct {
@@ -45,7 +27,7 @@ type reader struct {
 	limit  int
 	window window // events outside of it are passed over
 
-	lines   []Line // the page; after read in the order of the numbers
+	lines   []line // the page; after read in the order of the numbers
 	full    bool   // something was left when the page ended
 	bytes   int
 	scanned int
@@ -111,7 +93,7 @@ func (r *reader) take(number, ingested int64, events []Event) {
 		if !r.onward {
 			i = len(events) - 1 - i
 		}
-		l := Line{Number: number + int64(i), Ingested: ingested, Event: events[i]}
+		l := line{Number: number + int64(i), Ingested: ingested, Event: events[i]}
 		r.scanned += len(l.Text)
 		if r.onward != (l.Number >= r.next) {
 			continue
@@ -128,7 +110,7 @@ func (r *reader) take(number, ingested int64, events []Event) {
 }
 
 // add puts a line on the page, if it has room.
-func (r *reader) add(l Line) bool {
+func (r *reader) add(l line) bool {
 	cost := len(l.Text) + eventOverhead
 	if len(r.lines) == r.limit || len(r.lines) > 0 && r.bytes+cost > pageBytes {
 		r.full = true

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"drover/internal/core/fault"
+	"drover/internal/store"
 )
 
 // streamName names a stream.
@@ -59,7 +60,7 @@ type tail struct {
 }
 
 const (
-	maxTails = 4096            // calls of Wait at a time
+	maxTails = 4096            // calls of WaitAfter at a time
 	lookBack = 2 * time.Second // another process may write to the same database
 )
 
@@ -105,16 +106,17 @@ func (t *tails) wake(names []streamName) {
 	}
 }
 
-// Wait returns nil when the stream has an event with the number next or a higher one. It
-// also waits for a stream that does not exist yet. It ends with ctx.
-func (s *Service) Wait(ctx context.Context, group, stream string, next int64) error {
+// WaitAfter returns nil when the stream has an event beyond a forward token of
+// GetLogEvents, or any event if the token is empty. It also waits for a stream that does
+// not exist yet. It ends with ctx.
+func (s *Service) WaitAfter(ctx context.Context, group, stream, token string) error {
 	name := streamName{group, stream}
 	for {
 		w, ok := s.tails.join(name)
 		if !ok {
 			return fault.New(fault.Throttled, "LimitExceededException", "%d log streams are being followed already; end some of them, or read without following", maxTails)
 		}
-		more, err := s.has(ctx, name, next)
+		more, err := s.beyond(ctx, name, token)
 		if err == nil && !more {
 			select {
 			case <-w.more:
@@ -128,4 +130,22 @@ func (s *Service) Wait(ctx context.Context, group, stream string, next int64) er
 			return err
 		}
 	}
+}
+
+// beyond reports whether the stream has an event beyond the token.
+func (s *Service) beyond(ctx context.Context, n streamName, token string) (more bool, err error) {
+	err = s.db.View(ctx, func(tx *store.Tx) error {
+		id, next, err := find(tx, n.group, n.stream)
+		if err != nil || token == "" {
+			more = err == nil && next > 0
+			return err
+		}
+		_, seen, err := parseEventToken(token, id)
+		more = next > seen
+		return err
+	})
+	if fault.Is(err, fault.NotFound) {
+		return false, nil
+	}
+	return more, err
 }

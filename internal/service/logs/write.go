@@ -1,7 +1,6 @@
 package logs
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -253,19 +252,4 @@ func tuples(rows, columns int) string {
 		}
 	}
 	return b.String() + ")"
-}
-
-// has reports whether the stream has an event with the number next or a higher one.
-func (s *Service) has(ctx context.Context, n streamName, next int64) (more bool, err error) {
-	err = s.db.View(ctx, func(tx *store.Tx) error {
-		var after int64
-		err := tx.Row(`SELECT s.next_number FROM log_streams s JOIN log_groups g ON g.id = s.group_id
-			WHERE g.name = $1 AND s.name = $2`, []byte(n.group), []byte(n.stream)).Scan(&after)
-		more = after > next
-		if errors.Is(err, store.ErrNoRows) {
-			return nil
-		}
-		return err
-	})
-	return more, err
 }

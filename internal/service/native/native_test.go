@@ -113,7 +113,7 @@ func TestListTransitionsGivesEachOnceInOrder(t *testing.T) {
 	for i := range int64(2500) {
 		rows = append(rows, row(i+1, one, int32(i), int32(i), job.Starting, job.Running))
 	}
-	s := New(newFake(rows...), &fakeProcess{})
+	s := New(newFake(rows...), nil, &fakeProcess{})
 	var seen int64
 	after := int64(0)
 	for range 100 {
@@ -142,7 +142,7 @@ func TestListTransitionsFilters(t *testing.T) {
 		row(2, two, job.Whole, job.Whole, job.Running, job.Failed),
 		row(3, one, 4, 4, job.Running, job.Succeeded),
 		row(4, one, 5, 5, job.Runnable, job.Starting),
-	), &fakeProcess{})
+	), nil, &fakeProcess{})
 	out, err := s.ListTransitions(t.Context(), &ListTransitionsInput{After: pointer(int64(0)), Job: pointer(one.String()), To: []string{"SUCCEEDED", "FAILED"}})
 	if err != nil {
 		t.Fatal(err)
@@ -161,7 +161,7 @@ func TestListTransitionsFilters(t *testing.T) {
 func TestListTransitionsWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFake()
-		s := New(f, &fakeProcess{})
+		s := New(f, nil, &fakeProcess{})
 		start := time.Now()
 		out, err := s.ListTransitions(t.Context(), &ListTransitionsInput{After: pointer(int64(0)), WaitSeconds: pointer(int32(7))})
 		if err != nil || len(out.Transitions) != 0 || time.Since(start) != 7*time.Second {
@@ -189,7 +189,7 @@ func TestTail(t *testing.T) {
 			f.rows = append(f.rows, row(n, one, 0, 0, job.Runnable, job.Starting))
 			want = n
 		}
-		out, err := New(f, &fakeProcess{}).ListTransitions(t.Context(), &ListTransitionsInput{})
+		out, err := New(f, nil, &fakeProcess{}).ListTransitions(t.Context(), &ListTransitionsInput{})
 		if err != nil || out.Next != want || len(out.Transitions) != 0 {
 			t.Errorf("the end of %v is %+v, %v; want %d", seqs, out, err, want)
 		}
@@ -206,7 +206,7 @@ func TestGetReport(t *testing.T) {
 		Failures: []manager.FailureGroup{{Cause: job.CauseExit, Count: 2, ExitCode: &code, Example: job.Name(one, 4), ExampleIndex: 4, Log: "l"}}}
 	r.Counts[job.Succeeded], r.Counts[job.Failed] = 3, 2
 	f.reports = map[job.ID]manager.Report{one: r}
-	s := New(f, &fakeProcess{})
+	s := New(f, nil, &fakeProcess{})
 	out, err := s.GetReport(t.Context(), &GetReportInput{Job: pointer(one.String())})
 	if err != nil {
 		t.Fatal(err)
@@ -229,7 +229,7 @@ func TestGetJobView(t *testing.T) {
 		Attempts: []manager.Attempt{{Number: 1, Exit: &job.Exit{Code: &code, Cause: job.CauseExit, ErrorLine: "boom"}, Why: "why"}},
 		Wait:     &manager.Wait{Code: "HOSTS_FULL", Reason: "r", Position: 2},
 	}}
-	s := New(f, &fakeProcess{})
+	s := New(f, nil, &fakeProcess{})
 	out, err := s.GetJobView(t.Context(), &GetJobViewInput{Job: &name})
 	if err != nil {
 		t.Fatal(err)
@@ -256,7 +256,7 @@ func TestListJobsIsNewestFirstOverAllQueues(t *testing.T) {
 		"a": {summary("a3", 3, job.Running), summary("a1", 1, job.Failed)},
 		"b": {summary("b4", 4, job.Failed), summary("b2", 2, job.Failed)},
 	}
-	s := New(f, &fakeProcess{})
+	s := New(f, nil, &fakeProcess{})
 	names := func(in *ListJobsInput) (all []string) {
 		out, err := s.ListJobs(t.Context(), in)
 		if err != nil {
@@ -280,7 +280,7 @@ func TestListJobsIsNewestFirstOverAllQueues(t *testing.T) {
 
 func TestOnlyRootStopsTheServer(t *testing.T) {
 	p := &fakeProcess{}
-	s := New(newFake(), p)
+	s := New(newFake(), nil, p)
 	job := wire.WithInfo(t.Context(), wire.Info{Principal: wire.Principal{Kind: wire.Session}})
 	if _, err := s.StopServer(job, &StopServerInput{}); !fault.Is(err, fault.Denied) || p.stops != 0 {
 		t.Errorf("a job's credentials stopped the server (%v)", err)
@@ -294,7 +294,7 @@ func TestOnlyRootStopsTheServer(t *testing.T) {
 func TestAttachCountsWhileItIsHeldOpen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := &fakeProcess{}
-		s := New(newFake(), p)
+		s := New(newFake(), nil, p)
 		ctx, leave := context.WithCancel(t.Context())
 		done := make(chan struct{})
 		go func() {
@@ -311,6 +311,40 @@ func TestAttachCountsWhileItIsHeldOpen(t *testing.T) {
 		<-done
 		if p.attached != 0 {
 			t.Errorf("%d attached after the client left, want 0", p.attached)
+		}
+	})
+}
+
+// fakeLogs has an event beyond every token but "end".
+type fakeLogs struct{}
+
+func (fakeLogs) WaitAfter(ctx context.Context, group, stream, token string) error {
+	switch {
+	case stream == "bad":
+		return fault.New(fault.Invalid, "InvalidParameterException", "no")
+	case token == "end":
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	return nil
+}
+
+func TestWaitLog(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := New(newFake(), fakeLogs{}, &fakeProcess{})
+		wait := func(stream string, token *string) (bool, error) {
+			out, err := s.WaitLog(t.Context(), &WaitLogInput{LogGroupName: pointer("g"), LogStreamName: &stream, Token: token, WaitMillis: pointer(int32(500))})
+			return err == nil && out.More, err
+		}
+		start := time.Now()
+		if more, err := wait("s", nil); err != nil || !more || time.Since(start) != 0 {
+			t.Errorf("with an event there: %t, %v after %v", more, err, time.Since(start))
+		}
+		if more, err := wait("s", pointer("end")); err != nil || more || time.Since(start) != 500*time.Millisecond {
+			t.Errorf("at the end: %t, %v after %v", more, err, time.Since(start))
+		}
+		if _, err := wait("bad", nil); !fault.Is(err, fault.Invalid) {
+			t.Errorf("a refusal becomes %v", err)
 		}
 	})
 }

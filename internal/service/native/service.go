@@ -51,14 +51,23 @@ type Process interface {
 	Attach() (detach func())
 }
 
+// Logs is what the API asks of the log service.
+type Logs interface {
+	// WaitAfter returns nil when the stream has an event beyond the token.
+	WaitAfter(ctx context.Context, group, stream, token string) error
+}
+
 // Service handles the operations.
 type Service struct {
 	jobs    Jobs
+	logs    Logs
 	process Process
 }
 
 // New makes the service.
-func New(jobs Jobs, process Process) *Service { return &Service{jobs: jobs, process: process} }
+func New(jobs Jobs, logs Logs, process Process) *Service {
+	return &Service{jobs: jobs, logs: logs, process: process}
+}
 
 // unit reads the name of a job or of an array child.
 func unit(name string) (job.ID, int32, error) {

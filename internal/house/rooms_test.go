@@ -52,6 +52,10 @@ func rooms() []room {
 		{"store/postgres", ports, "core/fault store/engine", pgx},
 		{"store/storetest", proofs, "store", pgx},
 
+		{"blob", ports, "", ""},
+		{"blob/disk", ports, "blob", system},
+		{"blob/blobtest", proofs, "blob", ""},
+
 		{"wire", ports, "core/... wire/authz wire/sigv4", ""},
 		{"wire/authz", ports, "core/fault", ""},
 		{"wire/sigv4", ports, "core/fault wire/authz", ""},
@@ -60,6 +64,10 @@ func rooms() []room {
 
 		{"link", ports, "core/... wire/sigv4", ""},
 		{"link/objects", ports, "core/... wire/sigv4", ""},
+
+		{"blob", ports, "core/fault", ""},
+		{"blob/disk", ports, "core/fault blob", system},
+		{"blob/blobtest", proofs, "blob", ""},
 
 		{"executor", ports, "core/...", ""},
 		{"executor/launcher", ports, "core/... executor", system},
@@ -72,7 +80,7 @@ func rooms() []room {
 		{"service/batch", services, "core/... wire manager", awsSDK + " github.com/aws/aws-sdk-go-v2/service/batch"},
 		{"service/logs", services, "core/... wire store", awsSDK + " github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs github.com/klauspost/compress/zstd"},
 		{"service/native", services, "core/... wire manager", ""},
-		{"service/s3", services, "core/... wire wire/authz wire/sigv4", awsSDK + " github.com/aws/aws-sdk-go-v2/service/s3 " + system +
+		{"service/s3", services, "core/... wire wire/authz wire/sigv4 store blob blob/disk", awsSDK + " github.com/aws/aws-sdk-go-v2/service/s3 " + system +
 			" github.com/versity/versitygw github.com/gofiber/fiber/v3 github.com/valyala/fasthttp"},
 		{"service/sts", services, "core/... wire wire/keys", awsSDK + " github.com/aws/aws-sdk-go-v2/service/sts"},
 
@@ -85,7 +93,7 @@ func rooms() []room {
 }
 
 // below is everything under the roof.
-const below = "core/... store wire wire/authz wire/sigv4 wire/keys link link/... executor executor/launcher executor/process manager worker " +
+const below = "core/... store blob blob/disk wire wire/authz wire/sigv4 wire/keys link link/... executor executor/launcher executor/process manager worker " +
 	"service/batch service/logs service/native service/s3 service/sts"
 
 // outside are folders that use the house and are not part of it. Nothing may import them

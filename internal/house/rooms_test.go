@@ -65,10 +65,6 @@ func rooms() []room {
 		{"link", ports, "core/... wire/sigv4", ""},
 		{"link/objects", ports, "core/... wire/sigv4", ""},
 
-		{"blob", ports, "core/fault", ""},
-		{"blob/disk", ports, "core/fault blob", system},
-		{"blob/blobtest", proofs, "blob", ""},
-
 		{"executor", ports, "core/...", ""},
 		{"executor/launcher", ports, "core/... executor", system},
 		{"executor/process", ports, "core/... executor executor/launcher", system},

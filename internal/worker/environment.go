@@ -15,7 +15,7 @@ func (w *worker) environment(a *attempt) []string {
 	region, endpoint := w.welcome.Region, w.welcome.Endpoint
 	w.mu.Unlock()
 	if endpoint == "" {
-		endpoint = w.opts.Endpoint
+		endpoint = w.link.Base()
 	}
 	asg := &a.asg
 	env := make([]string, 0, 20+len(asg.Variables))

@@ -10,12 +10,13 @@ const maxErrorLine = 512
 
 const mask = "****"
 
-// What looks like a secret. Each pattern keeps its first group and masks the rest.
+// What looks like a secret. Each pattern keeps its first and second group and masks the
+// rest.
 var secrets = []*regexp.Regexp{
 	regexp.MustCompile(`()\b(?:AKIA|ASIA|AROA|AIDA|DKIA|DSIA)[A-Z0-9]{8,}\b`),
 	regexp.MustCompile(`(?i)(\b(?:bearer|basic)\s+)[A-Za-z0-9._~+/=-]{8,}`),
 	regexp.MustCompile(`(?i)([A-Za-z0-9_.-]*(?:passwor[dt]|passwd|pwd|secret|token|credential|api[_-]?key|access[_-]?key|private[_-]?key|signature)[A-Za-z0-9_.-]*["']?\s*[=:]\s*)(?:"[^"]*"|'[^']*'|[^\s,;&"']+)`),
-	regexp.MustCompile(`(\b[a-z][a-z0-9+.-]*://[^\s/:@]+:)[^\s/@]+@`),
+	regexp.MustCompile(`(\b[a-z][a-z0-9+.-]*://[^\s/:@]+:)[^\s/@]+(@)`),
 	regexp.MustCompile(`()\beyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)?`),
 	regexp.MustCompile(`()\b(?:gh[pousr]_|github_pat_|glpat-|xox[abprs]-|sk-)[A-Za-z0-9_-]{10,}`),
 }
@@ -31,7 +32,7 @@ func ErrorLine(line []byte) string {
 		return r
 	}, s))
 	for _, p := range secrets {
-		s = p.ReplaceAllString(s, "${1}"+mask)
+		s = p.ReplaceAllString(s, "${1}"+mask+"${2}")
 	}
 	if len(s) <= maxErrorLine {
 		return s

@@ -173,7 +173,7 @@ func (p *plans) item(ctx context.Context, c *objects.Client, k job.Key, plan *li
 // checkPath refuses a path that would lead out of the folder it is put in, or that no file
 // can have. Keys come from whoever may write to the bucket.
 func checkPath(p string) error {
-	if p == "" || strings.ContainsRune(p, 0) || !filepath.IsLocal(p) || strings.HasSuffix(p, "/") || filepath.Clean(p) != p {
+	if p == "" || p == "." || strings.ContainsRune(p, 0) || !filepath.IsLocal(p) || strings.HasSuffix(p, "/") || filepath.Clean(p) != p {
 		return fmt.Errorf("%q cannot be a file's path: it must be relative, without \"..\", \".\" or empty parts", p)
 	}
 	return nil

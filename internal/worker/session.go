@@ -40,7 +40,7 @@ func (w *worker) sessions(die context.CancelCauseFunc) {
 		done := make(chan struct{})
 		w.wg.Go(func() { defer close(done); w.heartbeats(ctx) })
 		polled := make(chan struct{})
-		w.wg.Go(func() { defer close(polled); w.poll(ctx) })
+		w.wg.Go(func() { defer close(polled); w.poll(ctx, die) })
 		select {
 		case <-again:
 		case <-w.life.Done():
@@ -66,6 +66,11 @@ func (w *worker) helloAgain(session string) {
 func (w *worker) hello(die context.CancelCauseFunc) <-chan struct{} {
 	var welcome link.Welcome
 	for n := 0; ; n++ {
+		if w.opts.Locate != nil {
+			if e := w.opts.Locate(); e != "" {
+				w.link.Move(e)
+			}
+		}
 		h := link.Hello{Host: w.host, Boot: w.exec.Boot(), Executors: []string{w.exec.Name()}, Held: []job.Lease{}}
 		w.mu.Lock()
 		h.Capacity = w.opts.Capacity
@@ -150,7 +155,7 @@ func (w *worker) heartbeats(ctx context.Context) {
 }
 
 // poll takes messages until ctx ends.
-func (w *worker) poll(ctx context.Context) {
+func (w *worker) poll(ctx context.Context, die context.CancelCauseFunc) {
 	session := w.sessionOf()
 	var ack int64
 	for failed := 0; ctx.Err() == nil; {
@@ -173,6 +178,10 @@ func (w *worker) poll(ctx context.Context) {
 		w.heard()
 		if m.Session != session {
 			continue // an answer to somebody else
+		}
+		if m.Leave {
+			die(errDismissed)
+			return
 		}
 		for _, msg := range m.Messages {
 			if msg.Seq <= ack {

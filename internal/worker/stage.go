@@ -51,7 +51,7 @@ func (w *worker) objects(a *attempt) *objects.Client {
 	region := w.welcome.Region
 	w.mu.Unlock()
 	return &objects.Client{
-		Endpoint: w.opts.Endpoint, Region: region, HTTP: w.http, Attempts: 1,
+		Endpoint: w.link.Base(), Region: region, HTTP: w.http, Attempts: 1,
 		Credentials: func(ctx context.Context) (sigv4.Credentials, error) {
 			c, err := w.grants.current(ctx, a.grant, false)
 			return sigv4.Credentials{AccessKey: c.AccessKeyID, Secret: c.SecretAccessKey, SessionToken: c.SessionToken, Expires: time.UnixMicro(c.Expires)}, err

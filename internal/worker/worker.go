@@ -45,6 +45,9 @@ const (
 	End                // jobs are stopped, their ends reported, and the launcher leaves too
 )
 
+// errDismissed ends a worker whose server goes for good and takes its jobs along.
+var errDismissed = errors.New("the server has stopped for good")
+
 // ErrOrphaned is what Run returns when the manager was away for too long.
 var ErrOrphaned = errors.New("the manager was away for too long; all jobs were stopped")
 
@@ -52,6 +55,9 @@ var ErrOrphaned = errors.New("the manager was away for too long; all jobs were s
 type Options struct {
 	Dir         string // state folder
 	Endpoint    string // the manager's API, e.g. http://127.0.0.1:4580
+	// Locate finds the manager before each hello, for it may come back at another address;
+	// "" means that it is not known, and the last address stands. nil = Endpoint for ever.
+	Locate func() string
 	Token       string // proves that this is a worker
 	Executor    executor.Executor
 	Capacity    resource.Vector
@@ -193,10 +199,14 @@ func (w *worker) run(ctx context.Context, die context.CancelCauseFunc) (end bool
 	case <-w.life.Done():
 	}
 	cause := context.Cause(w.life)
-	w.log.Error("leaving", "why", cause.Error())
-	if errors.Is(cause, ErrOrphaned) {
+	w.log.Warn("leaving", "why", cause.Error())
+	switch {
+	case errors.Is(cause, ErrOrphaned):
 		w.stopAll()
 		return true, cause
+	case errors.Is(cause, errDismissed):
+		w.stopAll()
+		return true, nil
 	}
 	return false, cause
 }

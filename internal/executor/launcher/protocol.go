@@ -193,6 +193,15 @@ func (c *Conn) Read() (f Frame, err error) {
 // Buffered reports whether another frame has begun to arrive.
 func (c *Conn) Buffered() bool { return c.r.Buffered() > 0 }
 
+// CloseWrite says that nothing more will be sent. The launcher takes in what was sent
+// before and hangs up.
+func (c *Conn) CloseWrite() error {
+	if u, ok := c.nc.(*net.UnixConn); ok {
+		return u.CloseWrite()
+	}
+	return c.nc.Close()
+}
+
 // Close ends the connection.
 func (c *Conn) Close() error { return c.nc.Close() }
 

@@ -25,7 +25,10 @@ const (
 	Image = "host"
 )
 
-const dialFor = 10 * time.Second // how long a new launcher may take to serve
+const (
+	dialFor   = 10 * time.Second // how long a new launcher may take to serve
+	hangUpFor = 2 * time.Second  // how long it may take to hang up
+)
 
 // Options says where the launcher is.
 type Options struct {
@@ -228,10 +231,20 @@ func (x *Executor) disconnect() {
 	x.mu.Lock()
 	conn, ended := x.conn, x.ended
 	x.mu.Unlock()
-	if conn != nil {
-		_ = conn.Close()
-		<-ended
+	if conn == nil {
+		return
 	}
+	if conn.CloseWrite() == nil { // so that acknowledgements on their way arrive
+		t := time.NewTimer(hangUpFor)
+		defer t.Stop()
+		select {
+		case <-ended:
+			return
+		case <-t.C:
+		}
+	}
+	_ = conn.Close()
+	<-ended
 }
 
 // receive reads frames until the connection ends, and then every handle is lost.

@@ -52,12 +52,12 @@ type entry struct {
 	why     string     // statusReason of untouched children
 	shape   sched.Shape
 	open    int32    // AfterJob dependencies not yet satisfied
+	doomed  bool     // a job that it waits for as a whole has failed
 	paired  []*entry // N_TO_N partners that are not all SUCCEEDED
 	chained bool     // SEQUENTIAL
 	after   []waiter // jobs that wait for this one
 	tags    map[string]string
 	dirty   bool
-	isNew   bool // inserted in the batch under way
 	endSeq  int64
 	endMono int64
 }
@@ -102,7 +102,9 @@ func New(opt Options, img Image, now Instant) *Core {
 	for _, h := range img.Hosts {
 		c.addHost(h, now)
 	}
-	c.Adopt(img.Jobs, now)
+	for _, l := range img.Jobs {
+		c.adopt(l, now)
+	}
 	for _, l := range img.Jobs {
 		if e := c.jobs[l.Spec.Key]; !e.unit.Status.Terminal() {
 			c.resume(e, now)
@@ -115,7 +117,7 @@ func New(opt Options, img Image, now Instant) *Core {
 // order and then say so with Committed.
 func (c *Core) Take() *Batch {
 	for _, e := range c.dirty {
-		e.dirty, e.isNew = false, false
+		e.dirty = false
 		c.batch.Jobs = append(c.batch.Jobs, e.row())
 	}
 	c.seq++
@@ -188,12 +190,12 @@ func (c *Core) after(t []Transition, k job.Key, lo, hi int32) bool {
 
 // step applies one event to a unit and records everything that follows from it, but not
 // what it means for other jobs: that is settle.
-func (c *Core) step(e *entry, i int32, ev job.Event, now Instant) (job.Unit, job.Change, error) {
+func (c *Core) step(e *entry, i int32, ev job.Event, now Instant) (job.Change, error) {
 	u := e.get(i)
 	before := u
 	u, ch, err := job.Step(u, e.spec.Retry, ev, now.Wall)
-	if err != nil || u == before && !ch.Stop {
-		return u, ch, err
+	if err != nil || u == before {
+		return ch, err
 	}
 	if before.Status == job.Runnable && ch.Moved() && ch.To != job.Starting {
 		c.sched.Remove(e.spec.Queue, e.shape, e.spec.Key, i, i+1)
@@ -213,7 +215,7 @@ func (c *Core) step(e *entry, i int32, ev job.Event, now Instant) (job.Unit, job
 	if ch.To == job.Runnable && ch.Moved() {
 		c.sched.Add(e.spec.Queue, e.shape, e.spec.Key, u.Attempt > 0, i, i+1)
 	}
-	return u, ch, nil
+	return ch, nil
 }
 
 func (c *Core) writeUnit(r job.Ref, u job.Unit) {

@@ -153,8 +153,12 @@ func (c *Core) report(r job.Report, now Instant) error {
 	if s := e.get(r.Ref.Index).Status; s.Terminal() {
 		return job.Settled(r.Fence)
 	}
-	if r.Started {
-		if _, err := c.apply(e, r.Ref.Index, job.Event{Kind: job.Start, Fence: r.Fence, At: r.At}, now); err != nil {
+	if r.Started || r.Exit != nil && r.Exit.Code != nil {
+		at := r.At
+		if r.Exit != nil { // At is that of the end; when it began was not said apart
+			at = e.get(r.Ref.Index).Placed
+		}
+		if _, err := c.apply(e, r.Ref.Index, job.Event{Kind: job.Start, Fence: r.Fence, At: at}, now); err != nil {
 			return err
 		}
 	}

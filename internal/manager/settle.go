@@ -22,10 +22,12 @@ func (c *Core) advance(e *entry, now Instant) {
 		c.setParent(e, job.Pending, "", now)
 	}
 	switch {
-	case e.unit.Cancelled && e.open == 0:
+	case e.unit.Terminated, e.unit.Cancelled && (e.open == 0 || e.doomed):
 		c.setBase(e, job.Failed, e.unit.UserReason, now)
-	case c.doomed(e):
+		c.stragglers(e, job.Event{Kind: job.Doom, Reason: e.unit.UserReason}, now)
+	case e.doomed:
 		c.setBase(e, job.Failed, job.ReasonDependency, now)
+		c.stragglers(e, job.Event{Kind: job.Doom, Reason: job.ReasonDependency}, now)
 	case e.open > 0:
 		c.setBase(e, job.Pending, "", now)
 	case e.chained || len(e.paired) > 0:
@@ -33,8 +35,19 @@ func (c *Core) advance(e *entry, now Instant) {
 		c.work = append(c.work, task{e: e, kind: pairTask})
 	default:
 		c.setBase(e, job.Runnable, "", now)
+		c.stragglers(e, job.Event{Kind: job.Release}, now)
 	}
 	c.finish(e, now)
+}
+
+// stragglers moves the children that wait apart from the base: those that were cancelled
+// one by one while their job was PENDING.
+func (c *Core) stragglers(e *entry, ev job.Event, now Instant) {
+	for _, i := range e.array.Active() {
+		if e.array.Status(i) == job.Pending {
+			c.apply(e, i, ev, now)
+		}
+	}
 }
 
 func (c *Core) advancePlain(e *entry, now Instant) {
@@ -42,7 +55,7 @@ func (c *Core) advancePlain(e *entry, now Instant) {
 	switch {
 	case u.Status != job.Submitted && u.Status != job.Pending:
 		return
-	case c.doomed(e):
+	case e.doomed:
 		c.apply(e, job.Whole, job.Event{Kind: job.Doom, Reason: job.ReasonDependency}, now)
 	case e.open == 0:
 		c.apply(e, job.Whole, job.Event{Kind: job.Release}, now)
@@ -73,7 +86,7 @@ func (c *Core) setParent(e *entry, s job.Status, reason string, now Instant) {
 // setBase moves all children that nothing has touched, in one row.
 func (c *Core) setBase(e *entry, s job.Status, reason string, now Instant) {
 	from := e.array.Base()
-	if from == s || from.Terminal() {
+	if from == s || from.Terminal() || e.array.Untouched() == 0 {
 		return
 	}
 	e.array.Spans(func(lo, hi int32) {
@@ -91,26 +104,38 @@ func (c *Core) setBase(e *entry, s job.Status, reason string, now Instant) {
 	}
 	e.why = reason
 	c.touch(e)
+	if s.Terminal() {
+		for _, d := range e.after { // those who wait for child by child
+			if d.kind == job.NToN {
+				c.work = append(c.work, task{e: d.e, kind: pairTask})
+			}
+		}
+	}
 }
 
 // apply steps a unit and settles what follows.
 func (c *Core) apply(e *entry, i int32, ev job.Event, now Instant) (job.Change, error) {
-	u, ch, err := c.step(e, i, ev, now)
+	ch, err := c.step(e, i, ev, now)
 	if err != nil {
 		return ch, err
 	}
-	if ch.Moved() && ch.To.Terminal() {
-		if i == job.Whole {
-			c.retire(e, now)
-		} else {
-			c.childEnded(e, i, u.Status, now)
-		}
+	if !ch.Moved() {
+		return ch, nil
+	}
+	switch {
+	case ch.To.Terminal() && i == job.Whole:
+		c.retire(e, now)
+	case ch.To.Terminal():
+		c.childEnded(e, i, now)
+	case ch.Ended && i != job.Whole && e.unit.Cancelled:
+		// Its array was cancelled while it ran: it would be the only child to begin again.
+		return c.apply(e, i, job.Event{Kind: job.Cancel, Reason: e.unit.UserReason}, now)
 	}
 	return ch, nil
 }
 
 // childEnded tells the units that wait for child i, and the parent.
-func (c *Core) childEnded(e *entry, i int32, s job.Status, now Instant) {
+func (c *Core) childEnded(e *entry, i int32, now Instant) {
 	if e.chained && c.chain != e && i+1 < e.array.Size() {
 		c.work = append(c.work, task{e: e, kind: pairTask, next: i + 1})
 	}
@@ -148,6 +173,8 @@ func (c *Core) retire(e *entry, now Instant) {
 		}
 		if e.unit.Status == job.Succeeded {
 			d.e.open--
+		} else {
+			d.e.doomed = true
 		}
 		c.work = append(c.work, task{e: d.e, kind: advanceTask})
 	}
@@ -157,19 +184,22 @@ func (c *Core) retire(e *entry, now Instant) {
 // Work does up to one chunk of the settling that is left.
 func (c *Core) Work(now Instant) {
 	for budget := workChunk; budget > 0 && len(c.work) > 0; {
-		t := &c.work[0]
+		t := c.work[0] // a copy: what it does may add work, and move the slice
 		done := true
 		switch t.kind {
 		case advanceTask:
 			c.advance(t.e, now)
 			budget--
 		case pairTask:
-			budget, done = c.pair(t, budget, now)
+			budget, done = c.pair(&t, budget, now)
 		case killTask:
-			budget, done = c.kill(t, budget, now)
+			budget, done = c.kill(&t, budget, now)
 		}
 		if done {
+			c.work[0] = task{}
 			c.work = c.work[1:]
+		} else {
+			c.work[0] = t
 		}
 	}
 	if len(c.work) == 0 {
@@ -181,8 +211,8 @@ func (c *Core) Work(now Instant) {
 // partners have all succeeded are released, those with a failed partner fail.
 func (c *Core) pair(t *task, budget int, now Instant) (int, bool) {
 	e := t.e
-	if e.unit.Status.Terminal() || e.open > 0 || e.array == nil {
-		return budget - 1, true
+	if e.unit.Status.Terminal() || e.open > 0 || e.unit.Cancelled {
+		return budget - 1, true // it has ended or is about to, or advance will look again
 	}
 	if t.next < 0 {
 		c.pairOne(e, ^t.next, now)
@@ -279,13 +309,12 @@ func (c *Core) endArray(e *entry, ev job.Event, now Instant) {
 	} else {
 		e.unit.Cancelled = true
 	}
-	e.unit.UserReason = ev.Reason
-	c.touch(e)
-	if ev.Kind == job.Terminate || e.open == 0 {
-		c.setBase(e, job.Failed, ev.Reason, now)
+	if e.unit.UserReason == "" {
+		e.unit.UserReason = ev.Reason
 	}
+	c.touch(e)
 	c.work = append(c.work, task{e: e, kind: killTask})
-	c.finish(e, now)
+	c.advance(e, now)
 }
 
 // kill ends active children from next on.

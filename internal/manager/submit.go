@@ -78,14 +78,10 @@ func (c *Core) wants(specs []*job.Spec) Missing {
 // Adopt takes jobs that have ended long ago back into memory, for a while.
 func (c *Core) Adopt(loaded []Loaded, now Instant) {
 	for _, l := range loaded {
-		if c.jobs[l.Spec.Key] != nil || c.byID[l.Spec.ID] != nil {
-			continue
+		if c.jobs[l.Spec.Key] != nil || c.byID[l.Spec.ID] != nil || !l.Row.Status.Terminal() {
+			continue // here already; or read before it ended, and gone from memory since
 		}
-		e := c.adopt(l)
-		if e.unit.Status.Terminal() {
-			e.endMono, e.endSeq = now.Mono, c.durable
-			c.ended = append(c.ended, e)
-		}
+		c.adopt(l, now)
 	}
 }
 
@@ -152,7 +148,7 @@ func (c *Core) acceptable(s *job.Spec) error {
 func (c *Core) accept(s *job.Spec, now Instant) *entry {
 	s.Key = c.next
 	c.next++
-	e := &entry{spec: s, created: now.Wall, unit: job.Unit{Status: job.Submitted}, shape: shapeOf(s), tags: s.Tags, isNew: true}
+	e := &entry{spec: s, created: now.Wall, unit: job.Unit{Status: job.Submitted}, shape: shapeOf(s), tags: s.Tags}
 	if s.Size > 0 {
 		e.array = job.NewArray(s.Size, job.Submitted)
 	}
@@ -188,7 +184,9 @@ func (c *Core) link(e *entry) {
 		case job.AfterJob:
 			if p := c.byID[d.ID]; p != nil && p.unit.Status != job.Succeeded {
 				e.open++
-				if !p.unit.Status.Terminal() {
+				if p.unit.Status.Terminal() {
+					e.doomed = true
+				} else {
 					p.after = append(p.after, waiter{e, d.Kind})
 				}
 			}
@@ -196,20 +194,8 @@ func (c *Core) link(e *entry) {
 	}
 }
 
-// doomed reports whether a job that e waits for as a whole has failed.
-func (c *Core) doomed(e *entry) bool {
-	for _, d := range e.spec.Dependencies {
-		if d.Kind == job.AfterJob {
-			if p := c.byID[d.ID]; p != nil && p.unit.Status == job.Failed {
-				return true
-			}
-		}
-	}
-	return false
-}
-
 // adopt puts a job from the journal into memory, without deciding anything.
-func (c *Core) adopt(l Loaded) *entry {
+func (c *Core) adopt(l Loaded, now Instant) {
 	s := l.Spec
 	e := &entry{spec: s, created: l.Created, shape: shapeOf(s), tags: l.Row.Tags, why: l.Row.BaseReason}
 	e.unit = job.Unit{
@@ -226,7 +212,10 @@ func (c *Core) adopt(l Loaded) *entry {
 		e.put(u.Ref.Index, u.Unit)
 	}
 	c.index(e)
-	return e
+	if e.unit.Status.Terminal() {
+		e.endMono, e.endSeq = now.Mono, c.durable
+		c.ended = append(c.ended, e)
+	}
 }
 
 // resume takes up what a loaded job was doing when the last manager ended.

@@ -248,7 +248,7 @@ func (c *checker) unit(r *manager.UnitRow) (granted bool) {
 		}
 		if r.Attempt > 0 && r.Exit != nil && !old.Status.Terminal() && old.Status != job.Runnable {
 			c.ended(b, r)
-			if r.Status == job.Failed && !r.Terminated && b.plan.again(r.Attempt, r.AttemptWhy, r.Exit) {
+			if r.Status == job.Failed && !r.Terminated && !r.Cancelled && b.plan.again(r.Attempt, r.AttemptWhy, r.Exit) {
 				c.w.broken("I11", "%s attempt %d (%s, %+v) was not retried: %+v", name, r.Attempt, r.AttemptWhy, *r.Exit, b.plan.retry)
 			}
 			if ok := r.Exit.OK() && !r.Terminated; ok != (r.Status == job.Succeeded) {

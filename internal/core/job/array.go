@@ -15,16 +15,17 @@ func (c *Counts) Terminal() int32 { return c[Succeeded] + c[Failed] }
 // share the base status and cost one byte each at most (none until the first diverges);
 // a child has a Unit of its own only from its first step until it ends.
 type Array struct {
-	size   int32
-	base   Status
-	status []Status // per child; 0 = untouched, base holds. nil until one diverges
-	counts Counts
-	units  map[int32]*Unit
+	size      int32
+	untouched int32
+	base      Status
+	status    []Status // per child; 0 = untouched, base holds. nil until one diverges
+	counts    Counts
+	units     map[int32]*Unit
 }
 
 // NewArray gives an array of size untouched children.
 func NewArray(size int32, base Status) *Array {
-	a := &Array{size: size, base: base, units: map[int32]*Unit{}}
+	a := &Array{size: size, untouched: size, base: base, units: map[int32]*Unit{}}
 	a.counts[base] = size
 	return a
 }
@@ -39,23 +40,14 @@ func (a *Array) Base() Status { return a.base }
 func (a *Array) Counts() Counts { return a.counts }
 
 // Untouched is the number of children that share the base status.
-func (a *Array) Untouched() int32 {
-	n := a.size
-	for _, s := range a.status {
-		if s != 0 {
-			n--
-		}
-	}
-	return n
-}
+func (a *Array) Untouched() int32 { return a.untouched }
 
 // SetBase moves all untouched children at once. It returns how many it moved.
 func (a *Array) SetBase(s Status) int32 {
-	n := a.Untouched()
-	a.counts[a.base] -= n
-	a.counts[s] += n
+	a.counts[a.base] -= a.untouched
+	a.counts[s] += a.untouched
 	a.base = s
-	return n
+	return a.untouched
 }
 
 // Touched reports whether child i has left the base.
@@ -82,6 +74,9 @@ func (a *Array) Put(i int32, u Unit) {
 	old := a.Status(i)
 	if a.status == nil {
 		a.status = make([]Status, a.size)
+	}
+	if a.status[i] == 0 {
+		a.untouched--
 	}
 	a.status[i] = u.Status
 	a.counts[old]--

@@ -4,10 +4,13 @@
 // It promises that a unit's status moves only along this graph, that a terminal status
 // never changes, and that only the holder of the current fence can move an attempt:
 //
-//	SUBMITTED ─→ PENDING ─→ RUNNABLE ─→ STARTING ─→ RUNNING ─→ SUCCEEDED
-//	    │           │        │  ↑          │ │        │ │
-//	    │           │        │  └── retry ─┘─│────────┘ │
-//	    └───────────┴────────┴───────────────┴──────────┴────→ FAILED
+//	                ┌──────────────┐
+//	                │              ↓
+//	SUBMITTED ──────┤          RUNNABLE ─→ STARTING ─→ RUNNING ─→ SUCCEEDED
+//	                │           ↑  ↑          │          │
+//	                └→ PENDING ─┘  └── retry ─┴──────────┘
+//
+// and from every status but the two terminal ones to FAILED.
 //
 // The rules are those of the AWS Batch User Guide (job states, job retries, array jobs,
 // job timeouts) and of the service model of API version 2016-08-10. Everything here is

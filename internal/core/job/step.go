@@ -74,7 +74,8 @@ func Settled(fence uint32) error {
 }
 
 // Step moves a unit by one event. On an error the unit is unchanged. A repeated Start is
-// accepted and changes nothing; a repeated end is refused with Settled.
+// accepted and changes nothing; a repeated end is refused with Settled. A Finish with an
+// exit code must come after a Start, so that no status is skipped.
 func Step(u Unit, retry Retry, ev Event, now int64) (Unit, Change, error) {
 	from := u.Status
 	var c Change
@@ -105,7 +106,7 @@ func Step(u Unit, retry Retry, ev Event, now int64) (Unit, Change, error) {
 }
 
 func fail(u Unit, reason string, now int64) Unit {
-	u.Status, u.StatusReason, u.Stopped = Failed, reason, now
+	u.Status, u.StatusReason, u.Stopped = Failed, reason, max(now, u.Stopped)
 	return u
 }
 
@@ -132,10 +133,11 @@ func place(u Unit, ev Event, now int64) (Unit, error) {
 	return u, nil
 }
 
-// when clamps a worker's time into what the manager knows to be possible.
+// when clamps a worker's time into what the manager knows to be possible. The manager's
+// own clock may have been set back since earliest, so that now is no better.
 func when(at, earliest, now int64) int64 {
 	if at == 0 || at > now {
-		return now
+		at = now
 	}
 	return max(at, earliest)
 }
@@ -164,11 +166,11 @@ func end(u Unit, retry Retry, ev Event, now int64) (Unit, bool, error) {
 	if ev.Kind == Lose || x == nil {
 		x = &Exit{Cause: CauseHost}
 	}
+	if u.Status == Starting && x.Code != nil {
+		return u, false, fault.New(fault.Conflict, "IllegalStep", "an attempt that has an exit code has run: it must start before it ends")
+	}
 	u.Exit = x
 	u.Stopped = when(ev.At, max(u.Placed, u.Started), now)
-	if u.Status == Starting && x.Code != nil {
-		u.Started = u.Placed // it ran, though its start was not reported apart
-	}
 	why := attemptReason(u, x, ev.Kind == Lose)
 	u.AttemptWhy, u.StatusReason = why, why
 	switch {

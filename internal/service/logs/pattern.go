@@ -4,8 +4,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-
-	"drover/internal/core/fault"
 )
 
 // maxPattern is the longest filter pattern that CloudWatch Logs takes.
@@ -55,8 +53,7 @@ func parsePattern(s string) (*pattern, error) {
 const spaces = " \t\r\n"
 
 func refusePattern(what string) error {
-	return fault.New(fault.NotBuilt, codeInvalidParameter,
-		"Invalid filter pattern: drover does not have %s yet; use plain terms, \"quoted phrases\", -excluded, ?either ?or, or %%regular expression%%", what)
+	return invalid("Invalid filter pattern: drover does not have %s yet; use plain terms, \"quoted phrases\", -excluded, ?either ?or, or %%regular expression%%", what)
 }
 
 func badPattern(why string) error { return invalid("Invalid filter pattern: %s", why) }

@@ -132,6 +132,9 @@ func run(ctx context.Context, args []string, sh *shell) (code int) {
 		fmt.Fprintf(sh.err, "drover: %v; see drover %s--help\n", err, commandOf(err))
 		return exitUsage
 	}
+	if k.Command() == "launcher" { // it runs with no environment, and knows only its own folder
+		return sh.report(k.Run())
+	}
 	if err := g.complete(sh); err != nil {
 		return sh.report(err)
 	}

@@ -66,7 +66,7 @@ func (c *workerCommand) Run(ctx context.Context, sh *shell, g *globals) error {
 	defer release()
 	log := slog.New(slog.NewTextHandler(sh.err, nil))
 	err = worker.Run(ctx, worker.Options{
-		Dir: dir, Endpoint: r.Endpoint, Token: strings.TrimSpace(string(token)), Capacity: capacity, OrphanAfter: c.OrphanAfter, Log: log,
+		Dir: dir, Endpoint: r.Endpoint, Locate: g.locate, Token: strings.TrimSpace(string(token)), Capacity: capacity, OrphanAfter: c.OrphanAfter, Log: log,
 		Executor: process.New(process.Options{
 			Dir: dir, Exe: self, OrphanAfter: c.OrphanAfter, Note: func(s string) { log.Warn(s) },
 		}),
@@ -75,6 +75,15 @@ func (c *workerCommand) Run(ctx context.Context, sh *shell, g *globals) error {
 		return refused("%w", err)
 	}
 	return nil
+}
+
+// locate is where the data folder's server is now; "" while there is none.
+func (g *globals) locate() string {
+	r, err := serverOf(g.Data)
+	if err != nil {
+		return ""
+	}
+	return r.Endpoint
 }
 
 // capacity is what the host offers to jobs.

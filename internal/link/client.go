@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"drover/internal/core/fault"
@@ -25,7 +26,7 @@ const (
 // Client is a worker's end of the protocol. Polls, reports and heartbeats each have a
 // connection of their own, so that none waits behind another. It is safe for concurrent use.
 type Client struct {
-	base  string
+	base  atomic.Pointer[string]
 	token string
 
 	control, poll, report, heartbeat *http.Client
@@ -33,15 +34,25 @@ type Client struct {
 
 // NewClient talks to the manager whose API is at base, e.g. "http://127.0.0.1:4580".
 func NewClient(base, token string) *Client {
-	return &Client{
-		base:      strings.TrimRight(base, "/"),
+	c := &Client{
 		token:     token,
 		control:   lane(callTimeout),
 		poll:      lane(pollTimeout),
 		report:    lane(callTimeout),
 		heartbeat: lane(heartbeatTimeout),
 	}
+	c.Move(base)
+	return c
 }
+
+// Move makes later calls go to another address: the manager came back elsewhere.
+func (c *Client) Move(base string) {
+	base = strings.TrimRight(base, "/")
+	c.base.Store(&base)
+}
+
+// Base is where calls go.
+func (c *Client) Base() string { return *c.base.Load() }
 
 // lane is an HTTP client with connections of its own.
 func lane(timeout time.Duration) *http.Client {
@@ -101,9 +112,9 @@ func (c *Client) call(ctx context.Context, h *http.Client, path string, in, out 
 	if err != nil {
 		return fault.Wrap(err, fault.Internal, CodeBadMessage, "cannot write a %T as JSON", in)
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.base+path, bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.Base()+path, bytes.NewReader(body))
 	if err != nil {
-		return fault.Wrap(err, fault.Invalid, CodeManagerAway, "%q is not a manager's address; give a URL like http://127.0.0.1:4580", c.base)
+		return fault.Wrap(err, fault.Invalid, CodeManagerAway, "%q is not a manager's address; give a URL like http://127.0.0.1:4580", c.Base())
 	}
 	req.Header.Set("Authorization", "Bearer "+c.token)
 	req.Header.Set("Content-Type", "application/json")
@@ -113,7 +124,7 @@ func (c *Client) call(ctx context.Context, h *http.Client, path string, in, out 
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		return fault.Wrap(err, fault.Unavailable, CodeManagerAway, "no answer from the manager at %s", c.base)
+		return fault.Wrap(err, fault.Unavailable, CodeManagerAway, "no answer from the manager at %s", c.Base())
 	}
 	defer resp.Body.Close()
 	answer, err := readAnswer(resp)
@@ -121,13 +132,13 @@ func (c *Client) call(ctx context.Context, h *http.Client, path string, in, out 
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		return fault.Wrap(err, fault.Unavailable, CodeManagerAway, "the answer of the manager at %s was cut off", c.base)
+		return fault.Wrap(err, fault.Unavailable, CodeManagerAway, "the answer of the manager at %s was cut off", c.Base())
 	}
 	if resp.StatusCode != http.StatusOK {
-		return refusal(c.base, resp, answer)
+		return refusal(c.Base(), resp, answer)
 	}
 	if err := json.Unmarshal(answer, out); err != nil {
-		return fault.Wrap(err, fault.Unavailable, CodeManagerAway, "what answers at %s is not a drover manager of this release", c.base)
+		return fault.Wrap(err, fault.Unavailable, CodeManagerAway, "what answers at %s is not a drover manager of this release", c.Base())
 	}
 	return nil
 }

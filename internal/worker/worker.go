@@ -53,11 +53,11 @@ var ErrOrphaned = errors.New("the manager was away for too long; all jobs were s
 
 // Options says how a worker works.
 type Options struct {
-	Dir         string // state folder
-	Endpoint    string // the manager's API, e.g. http://127.0.0.1:4580
+	Dir      string // state folder
+	Endpoint string // the manager's API, e.g. http://127.0.0.1:4580
 	// Locate finds the manager before each hello, for it may come back at another address;
 	// "" means that it is not known, and the last address stands. nil = Endpoint for ever.
-	Locate func() string
+	Locate      func() string
 	Token       string // proves that this is a worker
 	Executor    executor.Executor
 	Capacity    resource.Vector

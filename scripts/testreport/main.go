@@ -3,7 +3,8 @@
 // end "N passed, N failed, N skipped".
 //
 // It promises to exit 0 only if go test did and nothing failed, and that no skip passes
-// unseen. A test that has subtests is counted by them.
+// unseen. A test that has subtests is counted by them. The checks named in ALSO_FAILED,
+// which ran before it, count as failed too.
 package main
 
 import (
@@ -13,10 +14,11 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"strings"
 )
 
 func main() {
-	failed, err := run(os.Args[1:], os.Stdout)
+	failed, err := run(os.Args[1:], strings.Fields(os.Getenv("ALSO_FAILED")), os.Stdout)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "testreport:", err)
 	}
@@ -25,8 +27,9 @@ func main() {
 	}
 }
 
-// run runs go test and writes the report. It tells whether anything failed.
-func run(args []string, w io.Writer) (failed bool, err error) {
+// run runs go test and writes the report, with the checks that failed before. It tells
+// whether anything failed.
+func run(args, before []string, w io.Writer) (failed bool, err error) {
 	cmd := exec.Command("go", append([]string{"test", "-json"}, args...)...)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
@@ -37,6 +40,7 @@ func run(args []string, w io.Writer) (failed bool, err error) {
 		return true, fmt.Errorf("run go test: %w", err)
 	}
 	r := newReport(w)
+	r.failed, r.failures = len(before), before
 	readErr := r.read(out)
 	waitErr := cmd.Wait()
 	r.finish()

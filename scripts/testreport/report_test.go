@@ -42,20 +42,22 @@ func TestX(`,
 	t.Chdir(dir)
 	cases := []struct {
 		arg    string
+		before []string
 		failed bool
 		want   []string
 		last   string
 	}{
-		{"./good", false, []string{"ok   m/good", "  no moon tonight\n      m/good TestSubs/two"}, "2 passed, 0 failed, 1 skipped"},
-		{"./bad", true, []string{"FAIL m/bad", "inner trouble", "outer trouble", "no reason given", "  m/bad TestSub/in\n", "  m/bad TestOwn\n"}, "1 passed, 2 failed, 1 skipped"},
-		{"./panics", true, []string{"FAIL m/panics"}, "0 passed, 1 failed, 0 skipped"},
-		{"./broken", true, []string{"expected ')'", "FAIL m/broken"}, "0 passed, 1 failed, 0 skipped"},
-		{"./empty", false, nil, "0 passed, 0 failed, 0 skipped"},
-		{"./gone", true, nil, ""},
+		{"./good", nil, false, []string{"ok   m/good", "  no moon tonight\n      m/good TestSubs/two"}, "2 passed, 0 failed, 1 skipped"},
+		{"./bad", nil, true, []string{"FAIL m/bad", "inner trouble", "outer trouble", "no reason given", "  m/bad TestSub/in\n", "  m/bad TestOwn\n"}, "1 passed, 2 failed, 1 skipped"},
+		{"./panics", nil, true, []string{"FAIL m/panics"}, "0 passed, 1 failed, 0 skipped"},
+		{"./broken", nil, true, []string{"expected ')'", "FAIL m/broken"}, "0 passed, 1 failed, 0 skipped"},
+		{"./good", []string{"gofmt"}, true, []string{"Failed:\n  gofmt\n"}, "2 passed, 1 failed, 1 skipped"},
+		{"./empty", nil, false, nil, "0 passed, 0 failed, 0 skipped"},
+		{"./gone", nil, true, nil, ""},
 	}
 	for _, c := range cases {
 		var out strings.Builder
-		failed, err := run([]string{c.arg}, &out)
+		failed, err := run([]string{c.arg}, c.before, &out)
 		if err != nil || failed != c.failed {
 			t.Errorf("%s: failed is %t, want %t; %v", c.arg, failed, c.failed, err)
 		}

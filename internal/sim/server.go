@@ -56,6 +56,9 @@ func (s *server) event(fn func()) {
 // load reads the rows and begins a term. A store that cannot be read is asked again.
 func (s *server) load(cause error) {
 	p := s.w.paper
+	if s.replaced() {
+		return
+	}
 	if p.full {
 		s.refused = cause
 		s.w.after(second, func() { s.event(func() { s.load(cause) }) })
@@ -154,13 +157,18 @@ func (s *server) outcome(seq int64, err error) {
 			cmd.Answer(err)
 		}
 		s.inbox = nil
-		if s != s.w.server { // another one leads: a zombie finds out and ends
-			s.alive = false
-			s.w.note("manager %d was replaced and ends", s.number)
-			return
-		}
 		s.load(err)
 	}
+}
+
+// replaced reports whether another manager leads; a zombie that finds out ends.
+func (s *server) replaced() bool {
+	if s == s.w.server {
+		return false
+	}
+	s.w.note("manager %d was replaced and ends", s.number)
+	s.kill()
+	return true
 }
 
 // do runs fn as a command and answers once it is durable.

@@ -75,3 +75,20 @@ func Run(opt Options) (res Result) {
 	w.check.end()
 	return res
 }
+
+func (s *Stats) add(o Stats) {
+	s.Jobs += o.Jobs
+	s.Units += o.Units
+	s.Starts += o.Starts
+	s.Batches += o.Batches
+	s.Lost += o.Lost
+	s.Refused += o.Refused
+	s.ManagerCrashes += o.ManagerCrashes
+	s.WorkerCrashes += o.WorkerCrashes
+	s.HostLosses += o.HostLosses
+	s.Dropped += o.Dropped
+	s.Duplicated += o.Duplicated
+	s.Compared += o.Compared
+	s.Retried += o.Retried
+	s.Ended += o.Ended
+}

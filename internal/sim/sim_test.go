@@ -2,35 +2,59 @@ package sim
 
 import (
 	"flag"
+	"fmt"
+	"reflect"
 	"testing"
 )
 
 var (
-	seed  = flag.Uint64("seed", 0, "run only this seed")
-	seeds = flag.Uint64("seeds", 200, "how many seeds to run")
+	seed  = flag.Uint64("seed", 0, "run only this seed, with its trace")
+	seeds = flag.Uint64("seeds", 400, "how many seeds to run")
 	first = flag.Uint64("first", 1, "the first of them")
 )
 
+// options of a seed: every tenth run has no faults, and then nothing may go wrong at all.
+func optionsOf(seed uint64) Options { return Options{Seed: seed, Quiet: seed%10 == 0} }
+
+// again is the command that shows a seed's run.
+func again(seed uint64) string {
+	return fmt.Sprintf("go test ./internal/sim -run 'TestSeed$' -seed=%d -v", seed)
+}
+
+// TestSeeds runs many seeds. Each hundredth runs twice, and must be the same run.
 func TestSeeds(t *testing.T) {
 	var sum Stats
 	for s := *first; s < *first+*seeds; s++ {
-		res := Run(Options{Seed: s, Quiet: s%10 == 0})
+		res := Run(optionsOf(s))
 		if res.Violation != nil {
-			t.Fatalf("seed %d: %v\n\ngo test ./internal/sim -run TestSeed$ -seed=%d -v", s, res.Violation, s)
+			t.Fatalf("seed %d: %v\n\n%s", s, res.Violation, again(s))
 		}
-		sum.Starts += res.Stats.Starts
-		_ = sum
+		sum.add(res.Stats)
+		if s%100 == 0 || s == *first {
+			if twice := Run(optionsOf(s)); twice.Hash != res.Hash || twice.Events != res.Events {
+				t.Fatalf("seed %d ran twice and was two different runs (%d and %d events): something is not deterministic\n\n%s", s, res.Events, twice.Events, again(s))
+			}
+		}
 	}
-	t.Logf("%+v", sum)
+	t.Logf("%d seeds: %+v", *seeds, sum)
+	// A run in which nothing happens proves nothing: every kind of trouble must have been seen.
+	for i, v := 0, reflect.ValueOf(sum); i < v.NumField() && *seeds >= 200; i++ {
+		if v.Field(i).Int() == 0 {
+			t.Errorf("in %d seeds %s was never above 0", *seeds, v.Type().Field(i).Name)
+		}
+	}
 }
 
+// TestSeed shows one run.
 func TestSeed(t *testing.T) {
 	if *seed == 0 {
 		t.Skip("give -seed=N")
 	}
-	res := Run(Options{Seed: *seed, Quiet: *seed%10 == 0, Trace: func(l string) { t.Log(l) }})
-	t.Logf("%+v", res.Stats)
+	opt := optionsOf(*seed)
+	opt.Trace = func(line string) { t.Log(line) }
+	res := Run(opt)
+	t.Logf("%d events, hash %x: %+v", res.Events, res.Hash, res.Stats)
 	if res.Violation != nil {
-		t.Fatal(res.Violation)
+		t.Fatalf("%s\n%s", res.Violation.Invariant, res.Violation.Detail)
 	}
 }

@@ -5,9 +5,11 @@ import (
 
 	"drover/internal/core/fault"
 	"drover/internal/core/job"
-	"drover/internal/link"
 	"drover/internal/manager"
 )
+
+// unknownSession is the code that tells a worker to say hello (link.CodeUnknownSession).
+const unknownSession = "UnknownSession"
 
 // worker is one life of a host's worker process. It keeps the rules of package link: one
 // session at a time, numbered messages, reports until they are answered, and it drops what
@@ -120,7 +122,7 @@ func (k *worker) drop(l job.Lease) {
 
 // lost reports whether err means that session has ended, and then says hello again.
 func (k *worker) lost(session string, err error) bool {
-	if !isCode(err, link.CodeUnknownSession) {
+	if !isCode(err, unknownSession) {
 		return false
 	}
 	if k.session == session {

@@ -13,4 +13,5 @@ if [ -n "$unformatted" ]; then
 fi
 go vet ./... || failed="$failed vet"
 [ $# -gt 0 ] || set -- ./...
-ALSO_FAILED=$failed exec go run ./scripts/testreport -count=1 -timeout 10m "$@"
+go build -o bin/testreport ./scripts/testreport || exit 1
+ALSO_FAILED=$failed exec bin/testreport -count=1 -timeout 10m "$@"

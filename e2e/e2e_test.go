@@ -130,6 +130,9 @@ func (s *server) end() {
 		if err != nil {
 			s.t.Errorf("the server ended with %v", err)
 		}
+		if left := s.look(); len(left.cgroups)+len(left.processes)+len(left.files)+len(left.mounts) > 0 {
+			s.t.Errorf("the stopped server leaves %+v", left)
+		}
 	case <-ctx.Done():
 		s.t.Error("the server did not stop within a minute")
 		s.kill()

@@ -65,6 +65,16 @@ func (c *checker) before(*manager.Batch) {
 	}
 }
 
+// decided is called when a manager hands over a batch. Leases may not run out while the
+// manager could not have heard of them: after its start, and after a pause.
+func (c *checker) decided(s *server, b *manager.Batch) {
+	for _, h := range b.Hosts {
+		if h.Gone && c.w.now < s.grace {
+			c.w.broken("grace", "manager %d gave host %s up %.1f s before its grace ended", s.number, h.ID, float64(s.grace-c.w.now)/1e6)
+		}
+	}
+}
+
 // batch is called when a batch has become durable.
 func (c *checker) batch(b *manager.Batch) {
 	w := c.w

@@ -64,12 +64,14 @@ func (c *checker) satisfied(name string, i int32, d job.Dependency) {
 }
 
 // submitted is called when a client learns that a job was accepted.
-func (c *checker) submitted(p *plan, r manager.Receipt) {
+func (c *checker) submitted(p *plan, r manager.Receipt) *receipt {
 	b := c.byID[r.ID]
 	if b == nil || b.plan != p || b.key != r.Key {
 		c.w.broken("I1", "a client was told of %s as job %d %s, and the journal has no such job", p.name, r.Key, r.ID)
 	}
-	c.receipts = append(c.receipts, &receipt{r.ID, r.Key, p})
+	told := &receipt{r.ID, r.Key, p}
+	c.receipts = append(c.receipts, told)
+	return told
 }
 
 // refusable reports whether a submission may be refused: its queue may be gone.

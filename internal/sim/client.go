@@ -110,7 +110,10 @@ func (c *client) submit(plans []*plan) {
 		}
 		for i, p := range plans {
 			w.note("client %d knows %s as %d", c.n, p.name, out[i].Key)
-			w.check.submitted(p, out[i])
+			r := w.check.submitted(p, out[i])
+			if p.endless {
+				w.after(w.between(0, 30*second), func() { c.endAs(job.Terminate, r, job.Whole) })
+			}
 		}
 		if p := plans[0]; p.token != "" && w.chance(0.1) {
 			c.abuse(p)
@@ -139,6 +142,11 @@ func (c *client) end(kind job.EventKind, r *receipt) {
 	if r.plan.size > 0 && w.chance(0.5) {
 		index = int32(w.rng.IntN(int(r.plan.size)))
 	}
+	c.endAs(kind, r, index)
+}
+
+func (c *client) endAs(kind job.EventKind, r *receipt, index int32) {
+	w := c.w
 	word, reason := "cancels", "cancelled by client"
 	if kind == job.Terminate {
 		word, reason = "terminates", "terminated by client"

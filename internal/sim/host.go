@@ -71,7 +71,9 @@ func (h *host) start(a job.Assignment) *proc {
 	o := w.check.plans[a.Name]
 	exit, runs := o.behave(a.Ref.Index, a.Attempt)
 	exit.Usage.BytesOut = p.run.nonce
-	w.after(runs, func() { p.end(exit) })
+	if !o.endless {
+		w.after(runs, func() { p.end(exit) })
+	}
 	return p
 }
 

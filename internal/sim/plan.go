@@ -18,6 +18,7 @@ type plan struct {
 	timeout int32
 	deps    []job.Dependency
 	huge    bool // fits nowhere
+	endless bool // runs until it is stopped
 
 	sent    int // requests that left
 	created int // jobs in the journal
@@ -47,6 +48,9 @@ func (p *plan) roll(index, attempt int32, what uint64) uint64 {
 
 // behave says how an attempt ends, and after how long.
 func (p *plan) behave(index, attempt int32) (job.Exit, int64) {
+	if p.endless {
+		return job.Exit{}, 1 << 60
+	}
 	runs := 20*ms + int64(p.roll(index, attempt, 1)%uint64(3*second))
 	switch p.roll(index, attempt, 2) % 20 {
 	case 0:
@@ -129,7 +133,9 @@ func (w *world) newPlan(name string, known []*receipt) *plan {
 	if w.chance(0.03) {
 		p.need.MilliVCPU, p.huge = 63000, true
 	}
-	if w.chance(0.15) {
+	if p.token != "" && w.chance(0.06) {
+		p.endless = true
+	} else if w.chance(0.15) {
 		p.timeout = int32(w.between(1, 20))
 	}
 	p.retry.Attempts = int32(1 + w.rng.IntN(5))

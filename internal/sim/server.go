@@ -15,6 +15,9 @@ type server struct {
 	alive  bool
 	paused bool
 	start  int64 // zero of its monotonic clock
+	grace  int64 // no lease may run out before
+	since  int64 // start of the pause
+	calm   bool  // nothing was in flight then, that had been decided before
 	skew   int64 // of its wall clock
 
 	term     int64
@@ -66,6 +69,7 @@ func (s *server) load(cause error) {
 	}
 	s.term = p.lead()
 	s.core = manager.New(options(), p.image(), s.instant())
+	s.grace = s.w.now + leaseTTL
 	if s.desk == nil {
 		s.post = manager.NewPost()
 		s.desk = manager.NewDesk(s.core, s.post)
@@ -131,6 +135,7 @@ func (s *server) step() {
 func (s *server) decide() {
 	term := s.term
 	s.desk.Decide(s.instant(), func(b *manager.Batch, done func(error)) {
+		s.w.check.decided(s, b)
 		s.w.paper.commit(s, term, b, func(err error) {
 			done(err)
 			s.wakePolls()
@@ -329,6 +334,7 @@ func (s *server) pause(d int64) {
 		return
 	}
 	s.paused = true
+	s.since, s.calm = s.w.now, s.ready() && s.desk.InFlight() == 0
 	s.w.note("manager %d pauses for %.1f s", s.number, float64(d)/1e6)
 	s.w.after(d, s.resume)
 }
@@ -338,6 +344,9 @@ func (s *server) resume() {
 		return
 	}
 	s.paused = false
+	if s.calm && s.w.now-s.since >= leaseTTL {
+		s.grace = s.w.now + leaseTTL
+	}
 	s.w.note("manager %d goes on", s.number)
 	backlog := s.backlog
 	s.backlog = nil

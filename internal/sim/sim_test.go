@@ -3,7 +3,10 @@ package sim
 import (
 	"flag"
 	"fmt"
+	"os"
 	"reflect"
+	"strconv"
+	"strings"
 	"testing"
 )
 
@@ -21,10 +24,33 @@ func again(seed uint64) string {
 	return fmt.Sprintf("go test ./internal/sim -run 'TestSeed$' -seed=%d -v", seed)
 }
 
-// TestSeeds runs many seeds. Each hundredth runs twice, and must be the same run.
+// regressions are the seeds of testdata/seeds.txt.
+func regressions(t *testing.T) []uint64 {
+	text, err := os.ReadFile("testdata/seeds.txt")
+	if err != nil {
+		return nil // the binary of a mutant runs elsewhere
+	}
+	var out []uint64
+	for line := range strings.Lines(string(text)) {
+		if word := strings.Fields(line); len(word) > 0 && word[0] != "#" {
+			n, err := strconv.ParseUint(word[0], 10, 64)
+			if err != nil {
+				t.Fatalf("testdata/seeds.txt: %v", err)
+			}
+			out = append(out, n)
+		}
+	}
+	return out
+}
+
+// TestSeeds runs the regressions and many seeds. Each hundredth runs twice, and must be the same run.
 func TestSeeds(t *testing.T) {
 	var sum Stats
+	list := regressions(t)
 	for s := *first; s < *first+*seeds; s++ {
+		list = append(list, s)
+	}
+	for _, s := range list {
 		res := Run(optionsOf(s))
 		if res.Violation != nil {
 			t.Fatalf("seed %d: %v\n\n%s", s, res.Violation, again(s))

@@ -43,6 +43,7 @@ type world struct {
 	tail   []string
 	stats  Stats
 	events int
+	still  int // events since time went on
 	healed bool
 	over   bool
 
@@ -182,7 +183,12 @@ func (w *world) run() {
 			w.now = limit
 			return
 		}
-		w.now = e.at
+		if w.still++; e.at > w.now {
+			w.now, w.still = e.at, 0
+		}
+		if w.still > 100_000 {
+			w.broken("livelock", "time does not go on")
+		}
 		w.events++
 		e.fn()
 	}

@@ -13,6 +13,9 @@ import (
 // patience is how long a server that went away may take to come back.
 const patience = 2 * time.Minute
 
+// explainAfter is how long nothing may run before the user is told why.
+const explainAfter = 3 * time.Second
+
 // terminalStatuses are the transitions that a run cares for.
 var terminalStatuses = []string{"SUCCEEDED", "FAILED"}
 
@@ -68,9 +71,14 @@ func (m *mapper) watch(ctx context.Context, id string, since, total int64, fetch
 	var counts atomic.Pointer[native.Counts]
 	counts.Store(&native.Counts{Submitted: total})
 	var speed pace
+	begun, explained := time.Now(), false
 	stop := m.show.every(func(now time.Time) progress {
 		if v, err := m.conn.view(ctx, id); err == nil {
 			counts.Store(countsOf(v))
+			if c := countsOf(v); !explained && now.Sub(begun) > explainAfter && v.Wait != nil && c.Starting+c.Running+c.Ended() == 0 {
+				explained = true
+				m.show.note("nothing runs yet: %s; %s", v.Wait.Reason, v.Wait.Remedy)
+			}
 		}
 		c := counts.Load()
 		rate, left := speed.add(now, c.Ended(), total)
@@ -130,8 +138,8 @@ type watcher struct {
 
 // run calls f with each transition until that of the job itself, which is the last one.
 func (w *watcher) run(ctx context.Context, f func(native.Transition)) error {
-	limit, wait := int32(2000), int32(10)
-	lost := time.Time{}
+	limit, wait := int32(2000), int32(0) // at first only what there is
+	lost, over := time.Time{}, false
 	for {
 		out, err := native.Call[native.ListTransitionsOutput](ctx, w.conn.client, "ListTransitions", &native.ListTransitionsInput{
 			After: &w.next, Limit: &limit, WaitSeconds: &wait, Job: &w.job, To: terminalStatuses,
@@ -151,7 +159,7 @@ func (w *watcher) run(ctx context.Context, f func(native.Transition)) error {
 		}
 		lost = time.Time{}
 		w.next = out.Next
-		ended := false
+		ended := over && len(out.Transitions) == 0
 		for _, t := range out.Transitions {
 			f(t)
 			ended = ended || t.First == nil
@@ -159,8 +167,20 @@ func (w *watcher) run(ctx context.Context, f func(native.Transition)) error {
 		if ended {
 			return nil
 		}
+		if wait = 10; len(out.Transitions) == 0 {
+			if over = w.over(ctx); over {
+				wait = 0 // once more, for what happened between the two answers
+			}
+		}
 		if n := len(out.Transitions); n > 0 && n < 200 {
 			pause(ctx, 20*time.Millisecond) // let more come together: a call for each child costs more than the child
 		}
 	}
+}
+
+// over reports whether the job has ended already: a reduce may fail together with its array,
+// before it is watched.
+func (w *watcher) over(ctx context.Context) bool {
+	v, err := w.conn.view(ctx, w.job)
+	return err == nil && (v.Status == "SUCCEEDED" || v.Status == "FAILED")
 }

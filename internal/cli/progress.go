@@ -144,6 +144,8 @@ func roughly(d time.Duration) string {
 // spent writes a time that has passed.
 func spent(d time.Duration) string {
 	switch {
+	case d == 0:
+		return "0 s"
 	case d < time.Millisecond:
 		return fmt.Sprintf("%d µs", d.Microseconds())
 	case d < time.Second:

@@ -288,10 +288,11 @@ type rig struct {
 	dir   string
 	tweak func(*worker.Options)
 
-	exec *process.Executor
-	stop context.CancelFunc
-	done chan error
-	next uint32
+	exec  *process.Executor
+	stop  context.CancelFunc
+	done  chan error
+	next  uint32
+	ended bool
 }
 
 func newRig(t *testing.T) *rig {
@@ -351,6 +352,10 @@ func (r *rig) halt() error {
 
 // end stops the worker and ends the launcher.
 func (r *rig) end() {
+	if r.ended {
+		return
+	}
+	r.ended = true
 	if r.done != nil {
 		if err := r.halt(); err != nil {
 			r.t.Errorf("the worker ended with %v", err)

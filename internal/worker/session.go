@@ -62,15 +62,21 @@ func (w *worker) helloAgain(session string) {
 	close(w.again)
 }
 
+// locate follows a manager that came back at another address.
+func (w *worker) locate() {
+	if w.opts.Locate == nil {
+		return
+	}
+	if e := w.opts.Locate(); e != "" && e != w.link.Base() {
+		w.link.Move(e)
+	}
+}
+
 // hello opens a session. It answers nil if it could not, after a pause.
 func (w *worker) hello(die context.CancelCauseFunc) <-chan struct{} {
 	var welcome link.Welcome
 	for n := 0; ; n++ {
-		if w.opts.Locate != nil {
-			if e := w.opts.Locate(); e != "" {
-				w.link.Move(e)
-			}
-		}
+		w.locate()
 		h := link.Hello{Host: w.host, Boot: w.exec.Boot(), Executors: []string{w.exec.Name()}, Held: []job.Lease{}}
 		w.mu.Lock()
 		h.Capacity = w.opts.Capacity
@@ -170,6 +176,7 @@ func (w *worker) poll(ctx context.Context, die context.CancelCauseFunc) {
 					w.log.Warn("polling failed; trying again", "error", err)
 				}
 				pause(ctx, failed)
+				w.locate()
 			}
 			failed++
 			continue

@@ -3,10 +3,12 @@ package worker_test
 import (
 	"errors"
 	"fmt"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -379,5 +381,24 @@ func TestVisibleSoon(t *testing.T) {
 	r.m.exit(t, a.Lease)
 	if log := r.m.lines(a.Log); log != "half a line\n and the rest" {
 		t.Errorf("%q", log)
+	}
+}
+
+func TestFindsTheManagerElsewhere(t *testing.T) {
+	r := newRig(t)
+	real := r.url
+	var at atomic.Pointer[string]
+	at.Store(&real)
+	r.tweak = func(o *worker.Options) { o.Locate = func() string { return *at.Load() } }
+	r.run()
+	other := httptest.NewServer(link.Handler(r.m, "token"))
+	defer other.Close()
+	defer r.end() // the worker's connections to it end first
+	at.Store(&other.URL)
+	a := r.assignment(`echo "$AWS_ENDPOINT_URL"`)
+	r.m.set(func() { r.m.endpoint = "" })
+	r.m.restart()
+	if _, log := r.finish(a); log != other.URL {
+		t.Errorf("the job was told %q, and the manager is at %q", log, other.URL)
 	}
 }

@@ -70,14 +70,14 @@ func testAdoptEnded(t *testing.T, b *bench) {
 
 // testAdoptOutput: what was acknowledged does not come again, everything else does.
 func testAdoptOutput(t *testing.T, b *bench) {
-	b.out.ack = false
+	b.mute = true
+	b.reconnect()
 	a := b.attempt(`echo one; echo two; echo three`)
 	h := b.start(a)
 	b.wait(h)
 	h.Acknowledge(4, 17)
 	eventually(t, "the acknowledgement arrived", func() bool {
 		again := b.only(b.reconnect())
-		b.out.ack = false
 		b.wait(again)
 		again.Acknowledge(4, 17) // the first may have been on its way when the connection ended
 		held := again.Held()

@@ -78,12 +78,13 @@ type bench struct {
 	x     executor.Executor
 	out   *collector
 	fence uint32
+	mute  bool // output is not acknowledged
 }
 
 // connect makes a client, as a worker's start does, and returns what it adopted.
 func (b *bench) connect() []executor.Handle {
 	b.t.Helper()
-	b.out = &collector{lines: map[job.Lease]*bytes.Buffer{}, handles: map[job.Lease]executor.Handle{}, ack: true}
+	b.out = &collector{lines: map[job.Lease]*bytes.Buffer{}, handles: map[job.Lease]executor.Handle{}, ack: !b.mute}
 	b.x = b.s.Client()
 	handles, err := b.x.Adopt(b.ctx(), b.out)
 	if err != nil {

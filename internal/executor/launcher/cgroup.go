@@ -17,9 +17,9 @@ import (
 )
 
 const (
-	maxPIDs      = "4096" // most processes and threads of one attempt
-	idleGroups   = 64     // groups kept for the next attempts
-	reuseBelow   = 1 << 20
+	maxPIDs      = "4096"  // most processes and threads of one attempt
+	idleGroups   = 64      // groups kept for the next attempts
+	reuseBelow   = 2 << 20 // charged to an empty group: what the kernel caches per CPU
 	noLimit      = int64(0)
 	emptyTimeout = time.Second
 )

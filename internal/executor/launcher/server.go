@@ -14,6 +14,7 @@ import (
 const (
 	gatherMax = 256 << 10 // bytes in one write to the worker
 	leaveWait = 10 * time.Second
+	idleWait  = time.Minute // without a worker and without attempts
 )
 
 // server holds the attempts and talks to one worker at a time.
@@ -153,18 +154,23 @@ func (s *server) detach(p *peer) {
 	s.expectWorker()
 }
 
-// expectWorker starts the clock after which a launcher without a worker ends its jobs.
+// expectWorker starts the clock of a launcher without a worker: with attempts it waits for
+// as long as the last worker said, without any a minute is enough.
 func (s *server) expectWorker() {
 	if s.alone != nil {
 		s.alone.Stop()
 	}
-	s.alone = time.AfterFunc(s.orphan, func() {
+	since := time.Now()
+	s.alone = time.AfterFunc(min(idleWait, s.orphan), func() {
 		s.mu.Lock()
-		forgotten := s.peer == nil && !s.leaving
-		s.mu.Unlock()
-		if forgotten {
-			s.log("no worker for %v: ending all jobs", s.orphan)
-			s.leave()
+		defer s.mu.Unlock()
+		switch waited := time.Since(since); {
+		case s.peer != nil || s.leaving:
+		case len(s.attempts) == 0 || waited >= s.orphan:
+			s.log("no worker for %v: ending with %d attempts", waited.Round(time.Second), len(s.attempts))
+			go s.leave()
+		default:
+			s.alone.Reset(min(idleWait, s.orphan-waited))
 		}
 	})
 }

@@ -7,7 +7,7 @@ help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
 
 build: ## build bin/drover, one static binary
-	go build -trimpath -o bin/drover ./cmd/drover
+	go build -o bin/drover ./cmd/drover
 
 demo: build ## a folder of customer reviews becomes a report, on a grid of workers
 	go run ./examples/reviews/demo

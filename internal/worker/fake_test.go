@@ -243,7 +243,7 @@ func (m *manager) set(f func()) {
 }
 
 // is waits for a condition on what the manager knows.
-func (m *manager) is(t *testing.T, what string, ok func() bool) {
+func (m *manager) is(t testing.TB, what string, ok func() bool) {
 	t.Helper()
 	deadline := time.After(patience)
 	for {
@@ -265,7 +265,7 @@ func (m *manager) is(t *testing.T, what string, ok func() bool) {
 }
 
 // exit waits for the end of an attempt.
-func (m *manager) exit(t *testing.T, l job.Lease) job.Exit {
+func (m *manager) exit(t testing.TB, l job.Lease) job.Exit {
 	t.Helper()
 	m.is(t, fmt.Sprintf("the exit of fence %d", l.Fence), func() bool { return len(m.exits[l]) > 0 })
 	m.mu.Lock()
@@ -281,7 +281,7 @@ func (m *manager) lines(stream string) string {
 
 // rig is a manager behind real HTTP, an object store, and workers on one state folder.
 type rig struct {
-	t     *testing.T
+	t     testing.TB
 	m     *manager
 	s3    *bucket
 	url   string
@@ -295,7 +295,7 @@ type rig struct {
 	ended bool
 }
 
-func newRig(t *testing.T) *rig {
+func newRig(t testing.TB) *rig {
 	r := &rig{t: t, m: newManager(), s3: &bucket{objects: map[string][]byte{}}, dir: t.TempDir()}
 	mux := http.NewServeMux()
 	mux.Handle(link.PathPrefix, link.Handler(r.m, "token"))

@@ -137,7 +137,8 @@ func (s *stream) tail() (end, mark int64) {
 	return 0, 0 // an acknowledgement of nothing
 }
 
-// cutRune is how many bytes at the end are the beginning of a character.
+// cutRune is how many bytes at the end are the beginning of a character. Of a line that is
+// nothing else it is 0, so that half a character does not wait for ever.
 func cutRune(b []byte) int {
 	for n := 1; n <= min(utf8.UTFMax-1, len(b)); n++ {
 		c := b[len(b)-n]
@@ -170,11 +171,7 @@ func (s *stream) flush(now time.Time) (ready, waits bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(s.partial) > 0 && now.Sub(s.since) >= partialAfter {
-		before := len(s.partial)
 		s.emit(s.read, false)
-		if len(s.partial) == before { // half a character, and the rest does not come
-			s.emit(s.read, true)
-		}
 		s.since = now
 	}
 	return len(s.pending) > s.taken, len(s.partial) > 0

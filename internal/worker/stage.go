@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+	"unicode"
 
 	"drover/internal/core/fault"
 	"drover/internal/core/job"
@@ -171,9 +172,22 @@ func place(plan *link.StagePlan, command []string, in, out string) staged {
 }
 
 // localName is the file name that stands for an item: its own where possible, so that a
-// command which looks at the ending finds it.
+// command which looks at the ending finds it. What could mean something to a shell becomes
+// an underscore: commands are often `sh -c` with {in} inside, and whoever names an input
+// must not thereby get to say what runs.
 func localName(p string) string {
-	name := path.Base(p)
+	name := strings.Map(func(c rune) rune {
+		switch {
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', strings.ContainsRune("._-+=@,%", c):
+			return c
+		case c >= 0x80 && unicode.IsLetter(c):
+			return c
+		}
+		return '_'
+	}, path.Base(p))
+	if strings.HasPrefix(name, "-") {
+		name = "_" + name[1:] // not an option
+	}
 	if len(name) <= maxName {
 		return name
 	}

@@ -216,7 +216,8 @@ func TestSettledIsBounded(t *testing.T) {
 
 func TestLocalName(t *testing.T) {
 	for in, want := range map[string]string{
-		"a/b/photo.jpg": "photo.jpg", "x": "x",
+		"a/b/photo.jpg": "photo.jpg", "x": "x", "größe 1.txt": "größe_1.txt", "-rf": "_rf",
+		"$(reboot).csv": "__reboot_.csv", "a;b|c&d'\"`\n*?": "a_b_c_d______",
 		strings.Repeat("n", 300) + ".csv": "item.csv", strings.Repeat("n", 300): "item",
 	} {
 		if got := localName(in); got != want {

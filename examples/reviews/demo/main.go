@@ -106,8 +106,8 @@ func (d *demo) steps(ctx context.Context) error {
 	}
 	d.step(5, "Job definition: drover map registers one the first time")
 	d.step(6, "Submission: an array job with a child for each file, and a reduce that waits for it")
-	d.step(7, "Scheduling, and")
-	d.step(8, "Monitoring: drover map shows both")
+	d.step(7, "Scheduling: each child starts as soon as a worker has room for it")
+	d.step(8, "Monitoring: drover map shows how far it is and sums up")
 	reduce := []string{filepath.Join(d.work, "reduce"), "-labels", filepath.Join(d.data, "labels.tsv"),
 		"-title", d.title, "-note", d.note, "{in}", "{out}"}
 	err = d.call(ctx, d.drover, "map", "--in", "s3://"+bucket+"/in", "--out", "s3://"+bucket+"/out", "--queue", queue,

@@ -76,6 +76,7 @@ type Assignment struct {
 	Need           resource.Vector `json:"need"`
 	Size           int32           `json:"size,omitempty"`
 	TimeoutSeconds int32           `json:"timeoutSeconds,omitempty"`
+	Container      *Container      `json:"container,omitempty"` // as in Spec; shared, never written to
 	Stage          string          `json:"stage,omitempty"`
 	Log            string          `json:"log"` // log stream in group /aws/batch/job
 }

@@ -91,9 +91,10 @@ type Spec struct {
 	PropagateTags  bool              `json:"propagateTags,omitempty"`
 	Share          string            `json:"share,omitempty"`
 	Priority       int32             `json:"priority,omitempty"`
-	Stage          string            `json:"stage,omitempty"`  // s3:// URL of a staging plan (link.StagePlan), from the tag drover:stage
-	Token          string            `json:"token,omitempty"`  // idempotency token of the submitter
-	Detail         json.RawMessage   `json:"detail,omitempty"` // the service's own words, for DescribeJobs to echo
+	Container      *Container        `json:"container,omitempty"` // nil = nothing beside the image asked for
+	Stage          string            `json:"stage,omitempty"`     // s3:// URL of a staging plan (link.StagePlan), from the tag drover:stage
+	Token          string            `json:"token,omitempty"`     // idempotency token of the submitter
+	Detail         json.RawMessage   `json:"detail,omitempty"`    // the service's own words, for DescribeJobs to echo
 }
 
 // SpecVersion is written into each Spec.

@@ -21,6 +21,7 @@ const maxPrepared = 4096
 type prepared struct {
 	def       job.Definition
 	container types.ContainerProperties // as registered
+	asked     *job.Container            // what the container is to be like; shared by all its jobs
 	platforms []types.PlatformCapability
 	detail    json.RawMessage // what a job that overrides no resource keeps of it
 }
@@ -85,6 +86,7 @@ func prepare(d job.Definition) (*prepared, error) {
 	p := &prepared{def: d, platforms: in.PlatformCapabilities}
 	if in.ContainerProperties != nil {
 		p.container = *in.ContainerProperties
+		p.asked = asked(&p.container)
 	}
 	p.detail = keepDetail(p, &p.container)
 	return p, nil

@@ -188,6 +188,7 @@ func (s *Service) resolve(p *prepared, in *batch.SubmitJobInput) (*job.Spec, err
 		return nil, err
 	}
 	spec.Detail = detail
+	spec.Container = p.asked
 	if in.ArrayProperties != nil && in.ArrayProperties.Size != nil {
 		spec.Size = *in.ArrayProperties.Size
 		if most := s.limits.ArrayMax; spec.Size < 2 || most > 0 && spec.Size > most {

@@ -86,9 +86,11 @@ func (c *Core) Adopt(loaded []Loaded, now Instant) {
 }
 
 // Submit accepts jobs: all of them, or none. Specs must be valid on their own; here they
-// are checked against what exists. Spec.ID must be set.
+// are checked against what exists and against each other: a job may depend on one before
+// it in the same submission. Spec.ID must be set.
 func (c *Core) Submit(specs []*job.Spec, now Instant) ([]Receipt, error) {
 	out := make([]Receipt, len(specs))
+	var before siblings
 	for i, s := range specs {
 		if s.Token != "" {
 			if e := c.tokens[s.Token]; e != nil {
@@ -99,9 +101,10 @@ func (c *Core) Submit(specs []*job.Spec, now Instant) ([]Receipt, error) {
 				continue
 			}
 		}
-		if err := c.acceptable(s); err != nil {
+		if err := c.acceptable(s, before); err != nil {
 			return nil, err
 		}
+		before = append(before, s)
 	}
 	for i, s := range specs {
 		if !out[i].Repeated {
@@ -112,31 +115,51 @@ func (c *Core) Submit(specs []*job.Spec, now Instant) ([]Receipt, error) {
 	return out, nil
 }
 
+// siblings are the jobs of a submission that come before the one looked at.
+type siblings []*job.Spec
+
+func (b siblings) find(is func(*job.Spec) bool) *job.Spec {
+	if i := slices.IndexFunc(b, is); i >= 0 {
+		return b[i]
+	}
+	return nil
+}
+
 // sameRequest compares what a client decides; ids, keys and versions are ours.
 func sameRequest(a, b *job.Spec) bool {
 	return a.Name == b.Name && a.Queue == b.Queue && a.Definition == b.Definition && a.Size == b.Size &&
-		a.Need == b.Need && a.Image == b.Image && slices.Equal(a.Command, b.Command)
+		a.Need == b.Need && a.Image == b.Image && slices.Equal(a.Command, b.Command) && slices.Equal(a.Environment, b.Environment) &&
+		a.Retry.Attempts == b.Retry.Attempts && slices.Equal(a.Retry.Rules, b.Retry.Rules) && a.TimeoutSeconds == b.TimeoutSeconds &&
+		slices.EqualFunc(a.Dependencies, b.Dependencies, func(x, y job.Dependency) bool { return x.Kind == y.Kind && x.ID == y.ID }) &&
+		a.Share == b.Share && a.Priority == b.Priority && a.Stage == b.Stage
 }
 
-func (c *Core) acceptable(s *job.Spec) error {
+func (c *Core) acceptable(s *job.Spec, before siblings) error {
 	q, ok := c.queues[s.Queue]
 	switch {
 	case !ok:
 		return client("Job queue %s does not exist", s.Queue)
 	case !q.Enabled:
 		return client("Job queue %s is DISABLED; enable it with UpdateJobQueue or use another", s.Queue)
-	case c.byID[s.ID] != nil:
+	case c.byID[s.ID] != nil || before.find(func(o *job.Spec) bool { return o.ID == s.ID }) != nil:
 		return fault.New(fault.Conflict, "ServerException", "the job id %s exists", s.ID)
+	case s.Token != "" && before.find(func(o *job.Spec) bool { return o.Token == s.Token }) != nil:
+		return client("the token %q is given twice in one submission; each job needs its own", s.Token)
 	}
 	for _, d := range s.Dependencies {
 		if d.Kind == job.Sequential {
 			continue
 		}
-		e := c.byID[d.ID]
+		size, ok := int32(0), false
+		if e := c.byID[d.ID]; e != nil {
+			size, ok = e.spec.Size, true
+		} else if o := before.find(func(o *job.Spec) bool { return o.ID == d.ID }); o != nil {
+			size, ok = o.Size, true
+		}
 		switch {
-		case e == nil:
+		case !ok:
 			return client("Job dependency %s does not exist", d.ID)
-		case d.Kind == job.NToN && (e.array == nil || s.Size != e.array.Size()):
+		case d.Kind == job.NToN && (size == 0 || s.Size != size):
 			return client("N_TO_N dependency: job %s is not an array of the same size %d", d.ID, s.Size)
 		}
 	}

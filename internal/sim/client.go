@@ -184,12 +184,36 @@ func (c *client) tag(r *receipt) {
 func (c *client) configure() {
 	w := c.w
 	var change func(core *manager.Core, at manager.Instant) error
-	switch w.rng.IntN(5) {
+	switch w.rng.IntN(7) {
 	case 0, 1:
 		most := w.between(0, 8) * 1000
 		w.note("client %d sets environment small to %d", c.n, most)
 		change = func(core *manager.Core, _ manager.Instant) error {
-			_, err := core.UpdateEnvironment("small", func(e *job.Environment) error { e.MaxMilliVCPU = most; return nil })
+			// It may be gone at the moment; that is no fault.
+			_, _ = core.UpdateEnvironment("small", func(e *job.Environment) error { e.MaxMilliVCPU = most; return nil })
+			return nil
+		}
+	case 4:
+		w.note("client %d deletes environment small", c.n)
+		change = func(core *manager.Core, _ manager.Instant) error {
+			_, err := core.UpdateQueue("high", func(q *job.Queue) error { q.Environments = []string{"local"}; return nil })
+			if err != nil {
+				return err
+			}
+			if _, err := core.UpdateEnvironment("small", func(e *job.Environment) error { e.Enabled = false; return nil }); err != nil {
+				return nil // gone already
+			}
+			return core.DeleteEnvironment("small")
+		}
+	case 5:
+		most := w.between(1, 8) * 1000
+		w.note("client %d creates environment small with %d", c.n, most)
+		change = func(core *manager.Core, _ manager.Instant) error {
+			e := job.Environment{Name: "small", Managed: true, Enabled: true, MaxMilliVCPU: most, HostJobs: true}
+			if err := core.CreateEnvironment(e); err != nil {
+				return nil // it is there
+			}
+			_, err := core.UpdateQueue("high", func(q *job.Queue) error { q.Environments = []string{"small", "local"}; return nil })
 			return err
 		}
 	case 2, 3:

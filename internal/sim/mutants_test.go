@@ -78,6 +78,7 @@ var mutants = []mutant{
 	{"no matching rule means exit", []edit{{retryFile, "\t\t\treturn !rule.Exit\n\t\t}\n\t}\n\treturn true", "\t\t\treturn !rule.Exit\n\t\t}\n\t}\n\treturn len(r.Rules) == 0"}}},
 	{"hosts are overcommitted", []edit{{schedFile, "shape.Need.Fits(h.free) && (best == nil", "shape.Need.Fits(h.capacity) && (best == nil"}}},
 	{"maxvCpus is no limit", []edit{{schedFile, "|| e.used+shape.Need.MilliVCPU > e.MaxMilliVCPU {", "{"}}},
+	{"an environment that comes back starts empty", []edit{{schedFile, "\t\te.gone = true\n", "\t\te.gone, e.used = true, 0\n"}}},
 	{"a letter too many is acknowledged", []edit{{postFile, "b.letters[n].Seq <= ack {", "b.letters[n].Seq <= ack+1 {"}}},
 }
 
@@ -91,6 +92,9 @@ var caught = regexp.MustCompile(`seed (\d+): VIOLATION (\S+) at [\d.]+ s: ([^\n]
 func TestMutants(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds the simulation once for each planted bug")
+	}
+	if *seed != 0 {
+		t.Skip("-seed runs that seed alone")
 	}
 	tool, err := exec.LookPath("go")
 	if err != nil {

@@ -45,6 +45,9 @@ func regressions(t *testing.T) []uint64 {
 
 // TestSeeds runs the regressions and many seeds. Each hundredth runs twice, and must be the same run.
 func TestSeeds(t *testing.T) {
+	if *seed != 0 {
+		t.Skip("-seed runs that seed alone")
+	}
 	var sum Stats
 	list := regressions(t)
 	for s := *first; s < *first+*seeds; s++ {

@@ -43,7 +43,7 @@ func (s *State) check(name string, shape Shape) (Reason, int) {
 	e := s.environment(name)
 	need := shape.Need
 	switch {
-	case e == nil || !e.Enabled:
+	case e == nil || e.gone || !e.Enabled:
 		return Reason{CodeDisabled, "compute environment " + name + " is disabled", "enable it with UpdateComputeEnvironment"}, 0
 	case shape.Executor == Process && !e.HostJobs:
 		return Reason{CodeHostJobs, "image host means a process of the host, and compute environment " + name + " does not allow that", "use the environment local, or tag this one drover:host-jobs=true"}, 1

@@ -25,7 +25,7 @@ func (s *State) Picture() string {
 			b.WriteByte('\n')
 		}
 	}
-	envs := slices.Clone(s.environments)
+	envs := slices.DeleteFunc(slices.Clone(s.environments), func(e *environment) bool { return e.gone })
 	slices.SortFunc(envs, func(x, y *environment) int { return cmp.Compare(x.Name, y.Name) })
 	for _, e := range envs {
 		fmt.Fprintf(&b, "environment %s uses %d of %d\n", e.Name, e.used, e.MaxMilliVCPU)

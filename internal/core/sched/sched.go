@@ -43,12 +43,11 @@ type Placement struct {
 	Host        string
 }
 
-type span struct{ lo, hi int32 } // children [lo, hi); a plain job is [Whole, Whole+1)
-
+// entry is what waits of one job: for its first attempt, or for another one.
 type entry struct {
 	key   job.Key
 	order int64
-	spans []span // sorted, disjoint, not empty
+	spans spans
 }
 
 // bucket holds the waiting units of one shape in one queue, sorted by order.
@@ -67,6 +66,7 @@ type queue struct {
 type environment struct {
 	job.Environment
 	used int64 // milli vCPU
+	gone bool  // removed, but something runs in it: one of its name would not start empty
 }
 
 type host struct {
@@ -137,7 +137,7 @@ func (s *State) RemoveQueue(name string) {
 		}
 		for _, b := range q.buckets {
 			for _, e := range b.entries {
-				s.waiting -= e.len()
+				s.waiting -= e.spans.size()
 			}
 		}
 		return true
@@ -147,15 +147,26 @@ func (s *State) RemoveQueue(name string) {
 // SetEnvironment adds a compute environment or changes it.
 func (s *State) SetEnvironment(e job.Environment) {
 	if old := s.environment(e.Name); old != nil {
-		old.Environment = e
+		old.Environment, old.gone = e, false
 		return
 	}
 	s.environments = append(s.environments, &environment{Environment: e})
 }
 
-// RemoveEnvironment forgets a compute environment.
+// RemoveEnvironment takes a compute environment away: at once, or when the last unit that
+// runs in it gives its capacity back.
 func (s *State) RemoveEnvironment(name string) {
-	s.environments = slices.DeleteFunc(s.environments, func(e *environment) bool { return e.Name == name })
+	if e := s.environment(name); e != nil {
+		e.gone = true
+		s.bury(e)
+	}
+}
+
+// bury forgets an environment that is gone and empty.
+func (s *State) bury(e *environment) {
+	if e.gone && e.used == 0 {
+		s.environments = slices.DeleteFunc(s.environments, func(o *environment) bool { return o == e })
+	}
 }
 
 // SetHost adds a host or changes its capacity. A new host takes no work before OpenHost.
@@ -194,9 +205,12 @@ func (s *State) Take(hostID, env string, need resource.Vector) {
 	if h := s.host(hostID); h != nil {
 		h.free = h.free.Sub(need)
 	}
-	if e := s.environment(env); e != nil {
-		e.used += need.MilliVCPU
+	e := s.environment(env)
+	if e == nil { // it was removed, and something runs in it still
+		e = &environment{Environment: job.Environment{Name: env}, gone: true}
+		s.environments = append(s.environments, e)
 	}
+	e.used += need.MilliVCPU
 }
 
 // Release gives back what a unit held.
@@ -206,6 +220,7 @@ func (s *State) Release(hostID, env string, need resource.Vector) {
 	}
 	if e := s.environment(env); e != nil {
 		e.used -= need.MilliVCPU
+		s.bury(e)
 	}
 }
 
@@ -237,7 +252,7 @@ func (s *State) Add(queueName string, shape Shape, k job.Key, again bool, lo, hi
 		b.entries = slices.Insert(b.entries, i, e)
 		b.byOrder[order] = e
 	}
-	s.waiting += e.add(span{lo, hi})
+	s.waiting += e.spans.add(span{lo, hi})
 }
 
 // Remove takes units [lo, hi) of a job out of the waiting ones, wherever they wait.
@@ -249,7 +264,7 @@ func (s *State) Remove(queueName string, shape Shape, k job.Key, lo, hi int32) {
 	b := q.bucket(shape)
 	for _, again := range [2]bool{false, true} {
 		if e := b.byOrder[Order(k, again)]; e != nil {
-			s.waiting -= e.remove(span{lo, hi})
+			s.waiting -= e.spans.remove(span{lo, hi})
 			b.drop(e)
 		}
 	}
@@ -273,49 +288,13 @@ func (b *bucket) drop(e *entry) {
 	}
 	delete(b.byOrder, e.order)
 	if i, ok := slices.BinarySearchFunc(b.entries, e.order, func(e *entry, o int64) int { return cmp.Compare(e.order, o) }); ok {
-		if i == 0 {
-			b.entries = b.entries[1:] // the head goes at every placement: do not move the rest
+		if i == 0 { // the head goes at every placement: do not move the rest
+			b.entries[0] = nil
+			b.entries = b.entries[1:]
 			return
 		}
 		b.entries = slices.Delete(b.entries, i, i+1)
 	}
-}
-
-func (e *entry) len() int64 {
-	var n int64
-	for _, s := range e.spans {
-		n += int64(s.hi - s.lo)
-	}
-	return n
-}
-
-// add joins a span in and returns how many units are new.
-func (e *entry) add(n span) int64 {
-	before := e.len()
-	i, _ := slices.BinarySearchFunc(e.spans, n.lo, func(s span, lo int32) int { return cmp.Compare(s.hi, lo) })
-	j := i
-	for j < len(e.spans) && e.spans[j].lo <= n.hi {
-		n.lo, n.hi = min(n.lo, e.spans[j].lo), max(n.hi, e.spans[j].hi)
-		j++
-	}
-	e.spans = slices.Replace(e.spans, i, j, n)
-	return e.len() - before
-}
-
-// remove cuts a span out and returns how many units went.
-func (e *entry) remove(n span) int64 {
-	before := e.len()
-	var out []span
-	for _, s := range e.spans {
-		if s.lo < min(s.hi, n.lo) {
-			out = append(out, span{s.lo, min(s.hi, n.lo)})
-		}
-		if max(s.lo, n.hi) < s.hi {
-			out = append(out, span{max(s.lo, n.hi), s.hi})
-		}
-	}
-	e.spans = out
-	return before - e.len()
 }
 
 // Decide places waiting units until nothing fits or limit is reached. What it places is
@@ -326,9 +305,7 @@ func (s *State) Decide(limit int) []Placement {
 	}
 	var out []Placement
 	for _, q := range s.queues {
-		for _, b := range q.buckets {
-			b.failed = false
-		}
+		q.begin()
 		for len(out) < limit {
 			b := q.next()
 			if b == nil {
@@ -347,6 +324,20 @@ func (s *State) Decide(limit int) []Placement {
 	return out
 }
 
+// manyBuckets is how many shapes a queue may remember of which nothing waits. Jobs come in
+// few shapes, and a bucket that stays is one that need not be made again.
+const manyBuckets = 64
+
+// begin readies the buckets for a pass.
+func (q *queue) begin() {
+	if len(q.buckets) > manyBuckets {
+		q.buckets = slices.DeleteFunc(q.buckets, func(b *bucket) bool { return len(b.entries) == 0 })
+	}
+	for _, b := range q.buckets {
+		b.failed = false
+	}
+}
+
 // next is the bucket whose head is first in the queue's order among those that may fit.
 func (q *queue) next() *bucket {
 	var best *bucket
@@ -360,10 +351,7 @@ func (q *queue) next() *bucket {
 
 func (s *State) pop(b *bucket) job.Ref {
 	e := b.entries[0]
-	r := job.Ref{Key: e.key, Index: e.spans[0].lo}
-	if e.spans[0].lo++; e.spans[0].lo == e.spans[0].hi {
-		e.spans = e.spans[1:]
-	}
+	r := job.Ref{Key: e.key, Index: e.spans.pop()}
 	s.waiting--
 	b.drop(e)
 	return r
@@ -391,7 +379,7 @@ func (s *State) place(q *queue, shape Shape) (*environment, *host) {
 }
 
 func (e *environment) takes(shape Shape) bool {
-	return e.Enabled && (shape.Executor != Process || e.HostJobs)
+	return e.Enabled && !e.gone && (shape.Executor != Process || e.HostJobs)
 }
 
 func (h *host) has(executor string) bool { return slices.Contains(h.executors, executor) }

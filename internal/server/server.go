@@ -221,7 +221,7 @@ func (s *Server) serve(ctx context.Context) error {
 	web := &http.Server{
 		// Calls that wait for something (attach, transitions, logs) end with the manager.
 		BaseContext: func(net.Listener) context.Context { return managerCtx },
-		Handler: s.handler(), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 75 * time.Second, MaxHeaderBytes: 64 << 10,
+		Handler:     s.handler(), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 75 * time.Second, MaxHeaderBytes: 64 << 10,
 		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}
 	served := make(chan error, 1)

@@ -59,7 +59,7 @@ func FormatVCPU(milli int64) string {
 // ParseVCPU reads a vCPU amount: a positive number in steps of 0.01, at most 1e6.
 func ParseVCPU(s string) (milli int64, err error) {
 	f, err := strconv.ParseFloat(s, 64)
-	if err != nil || !(f > 0) || f > 1e6 {
+	if err != nil || !(f > 0) || f > 1e6 || strings.ContainsAny(s, "xX_") { // Go's own forms are none of AWS's
 		return 0, fmt.Errorf("%q is not a number of vCPUs above 0", s)
 	}
 	m := int64(f*1000 + 0.5)

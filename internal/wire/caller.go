@@ -6,7 +6,6 @@ import (
 	"reflect"
 
 	"drover/internal/core/fault"
-	"drover/internal/wire/authz"
 )
 
 // Caller calls operations inside the process.
@@ -31,12 +30,6 @@ func (m *Mux) Call(ctx context.Context, as Principal, service, op string, in, ou
 	if reflect.TypeOf(in) != reflect.PointerTo(o.in) || reflect.TypeOf(out) != reflect.PointerTo(o.out) {
 		return fmt.Errorf("call %s %s with %T and %T: it takes *%s and *%s", service, op, in, out, o.in, o.out)
 	}
-	if err := authz.Allowed(as, s.id.signingName(), op); err != nil {
-		return err
-	}
-	if err := o.validate(s.id, in); err != nil {
-		return err
-	}
 	outer, _ := infoOf(ctx)
 	if outer.Region == "" {
 		outer.Region = m.o.DefaultRegion
@@ -45,7 +38,17 @@ func (m *Mux) Call(ctx context.Context, as Principal, service, op string, in, ou
 		outer.RequestID = newRequestID()
 	}
 	outer.Principal, outer.Service, outer.Operation, outer.Present = as, s.id.Name, op, nil
-	got, err := s.call(WithInfo(ctx, outer), op, in)
+	c := &call{Context: ctx, m: m, info: outer}
+	if err := m.speak(c, s.id.signingName(), op); err != nil {
+		return err
+	}
+	if err := m.permitOperation(c, s, o, in); err != nil {
+		return err
+	}
+	if err := o.validate(s.id, in); err != nil {
+		return err
+	}
+	got, err := s.call(c, op, in)
 	if err != nil {
 		return err
 	}

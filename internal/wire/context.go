@@ -2,6 +2,7 @@ package wire
 
 import (
 	"context"
+	"net/http"
 	"reflect"
 
 	"drover/internal/wire/authz"
@@ -19,6 +20,7 @@ const (
 	Root      = authz.Root
 	Session   = authz.Session
 	Worker    = authz.Worker
+	User      = authz.User
 )
 
 // Members is a set of a structure's members: those that were in a request. A nil set
@@ -56,6 +58,12 @@ type call struct {
 	context.Context
 	info Info
 	seen Members
+
+	m *Mux          // nil for calls that a mux did not begin
+	r *http.Request // nil for calls inside the process
+	// Filled when a policy asks for them.
+	in         any // the operation's input
+	conditions map[string][]string
 }
 
 type callKey struct{}

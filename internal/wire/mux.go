@@ -37,9 +37,11 @@ type MuxOptions struct {
 	Account       string // of the anonymous principal and in-process calls
 	DefaultRegion string // of in-process calls that come from no request
 	Auth          *sigv4.Verifier
-	MaxBody       int64        // of an operation that states no limit; 0: 1 MiB + 64 KiB
-	MaxRaw        int64        // of a raw service other than s3, whose bodies are held; 0: 16 MiB
-	Log           func(Access) // nil: nowhere
+	Authorizer    authz.Authorizer // of users and roles; nil: they may do nothing
+	Denials       *authz.Denials   // keeps what was refused; nil: nowhere
+	MaxBody       int64            // of an operation that states no limit; 0: 1 MiB + 64 KiB
+	MaxRaw        int64            // of a raw service other than s3, whose bodies are held; 0: 16 MiB
+	Log           func(Access)     // nil: nowhere
 }
 
 // Mux is the http.Handler that serves all services on one address. Services are added
@@ -50,6 +52,7 @@ type Mux struct {
 	signed   map[string]*Service // by signing name
 	named    map[string]*Service // by name
 	raw      map[string]RawHandler
+	judges   map[string]func(*http.Request) error // of raw services, by signing name
 }
 
 const (
@@ -69,7 +72,7 @@ func NewMux(o MuxOptions) *Mux {
 	if o.Log == nil {
 		o.Log = func(Access) {}
 	}
-	return &Mux{o: o, signed: map[string]*Service{}, named: map[string]*Service{}, raw: map[string]RawHandler{}}
+	return &Mux{o: o, signed: map[string]*Service{}, named: map[string]*Service{}, raw: map[string]RawHandler{}, judges: map[string]func(*http.Request) error{}}
 }
 
 // Add serves a service. Two services under one name are a mistake of the program.
@@ -89,6 +92,13 @@ func (m *Mux) Raw(signingName string, h RawHandler) {
 		panic("wire: two services are signed as " + signingName)
 	}
 	m.raw[signingName] = h
+}
+
+// Judge sets what is asked before a raw service gets a request of a user or role: it names
+// the request's actions to Permit. A raw service without one is open to users and roles
+// that may do everything of it.
+func (m *Mux) Judge(signingName string, judge func(*http.Request) error) {
+	m.judges[signingName] = judge
 }
 
 // Services are those added, in their order.
@@ -115,7 +125,7 @@ type exchange struct {
 func (m *Mux) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	id := newRequestID()
 	x := &exchange{m: m, w: w, r: r, start: time.Now(), dress: DressJSON,
-		c: &call{Context: r.Context(), info: Info{RequestID: id, Host: r.Host}}}
+		c: &call{Context: r.Context(), m: m, r: r, info: Info{RequestID: id, Host: r.Host}}}
 	h := w.Header()
 	h["X-Amzn-Requestid"] = []string{id}
 	defer x.finish()
@@ -231,12 +241,17 @@ func (x *exchange) serveRaw(a *sigv4.Auth, h RawHandler) {
 	if sigv4.RawPath(a.Service) {
 		x.dress = DressS3
 	}
-	if err := authz.Allowed(a.Principal, a.Service, "*"); err != nil {
+	err := x.m.speak(x.c, a.Service, "*")
+	if judge := x.m.judges[a.Service]; err == nil && judge != nil && a.Principal.Governed() {
+		err = judge(x.r.WithContext(x.c))
+	} else if err == nil && a.Principal.Governed() {
+		err = x.m.permit(x.c, a.Service+":*", "*")
+	}
+	if err != nil {
 		x.fail(err)
 		return
 	}
 	var body *sigv4.Body
-	var err error
 	if sigv4.RawPath(a.Service) {
 		body, err = a.Stream()
 	} else {

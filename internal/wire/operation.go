@@ -10,7 +10,6 @@ import (
 	"sync"
 
 	"drover/internal/core/fault"
-	"drover/internal/wire/authz"
 	"drover/internal/wire/sigv4"
 )
 
@@ -56,11 +55,17 @@ func (x *exchange) serveOperation(a *sigv4.Auth, s *Service) error {
 		return fault.New(fault.TooLarge, "RequestEntityTooLarge", "the request body is larger than the %d bytes that %s takes", x.m.limit(t.op, nil), t.name)
 	}
 	x.c.info.Operation = t.op.name
-	if err := authz.Allowed(a.Principal, s.id.signingName(), t.op.name); err != nil {
+	if err := x.m.speak(x.c, s.id.signingName(), t.op.name); err != nil {
 		return err
 	}
-	in, err := x.decode(s, t, form, body)
+	in, err := x.decode(t, form, body)
 	if err != nil {
+		return err
+	}
+	if err := x.m.permitOperation(x.c, s, t.op, in); err != nil {
+		return err
+	}
+	if err := t.op.validate(s.id, in); err != nil {
 		return err
 	}
 	out, err := s.call(x.c, t.op.name, in)
@@ -122,7 +127,7 @@ func (x *exchange) inflate(bufs *buffer, limit int64) ([]byte, error) {
 }
 
 // decode makes the operation's input from the request.
-func (x *exchange) decode(s *Service, t target, form *node, body []byte) (any, error) {
+func (x *exchange) decode(t target, form *node, body []byte) (any, error) {
 	ptr := reflect.New(t.op.in)
 	in, v := ptr.Interface(), ptr.Elem()
 	seen := &x.c.seen
@@ -137,7 +142,7 @@ func (x *exchange) decode(s *Service, t target, form *node, body []byte) (any, e
 	if err != nil {
 		return nil, err
 	}
-	return in, t.op.validate(s.id, in)
+	return in, nil
 }
 
 func (x *exchange) answer(s *Service, t target, bufs *buffer, out reflect.Value) {

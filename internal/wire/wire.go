@@ -99,6 +99,7 @@ type operation struct {
 	route   *route // rest-json only
 	maxBody int64  // 0: the mux's default
 	checks  []check
+	open    bool // no policy is asked: every caller may, or the handler asks itself
 }
 
 // Table is the list of a service's operations, S being the type that handles them.
@@ -108,6 +109,7 @@ type Table[S any] struct {
 	codec *codec
 	ops   map[string]*operation
 	calls map[string]func(S, context.Context, any) (any, error)
+	about map[string]subject[S] // what operations are about, for policies
 }
 
 // NewTable makes an empty table. It panics on an identity that no client could address.
@@ -118,7 +120,7 @@ func NewTable[S any](id Identity) *Table[S] {
 	if (id.speaks(JSON10) || id.speaks(JSON11)) && id.TargetPrefix == "" {
 		panic("wire: " + id.Name + " speaks JSON and needs a TargetPrefix")
 	}
-	t := &Table[S]{id: id, ops: map[string]*operation{}, calls: map[string]func(S, context.Context, any) (any, error){}}
+	t := &Table[S]{id: id, ops: map[string]*operation{}, calls: map[string]func(S, context.Context, any) (any, error){}, about: map[string]subject[S]{}}
 	t.codec = newCodec(&t.id)
 	return t
 }
@@ -194,19 +196,28 @@ type Service struct {
 	id     *Identity
 	ops    map[string]*operation
 	call   func(ctx context.Context, op string, in any) (any, error)
-	exact  map[string]*operation // "METHOD path" of routes without members
-	routes []*operation          // routes with members
+	about  func(ctx context.Context, op string, in any) []string // ARNs; nil: none
+	exact  map[string]*operation                                 // "METHOD path" of routes without members
+	routes []*operation                                          // routes with members
 }
 
 // Bind makes a service of a table and its handler.
 func Bind[S any](t *Table[S], s S) Service {
-	return t.bind(t.ops, func(ctx context.Context, op string, in any) (any, error) {
+	svc := t.bind(t.ops, func(ctx context.Context, op string, in any) (any, error) {
 		h := t.calls[op]
 		if h == nil {
 			return nil, notBuilt(&t.id, t.ops[op], op)
 		}
 		return h(s, ctx, in)
 	})
+	t.checkSubjects()
+	svc.about = func(ctx context.Context, op string, in any) []string {
+		if about, ok := t.about[op]; ok {
+			return about.name(s, ctx, in)
+		}
+		return nil
+	}
+	return svc
 }
 
 // Record makes a service of a table for conformance tests: f answers every operation

@@ -37,7 +37,7 @@ func LoadOrCreate(path string) (sigv4.Credentials, error) {
 	if !errors.Is(err, fs.ErrNotExist) {
 		return sigv4.Credentials{}, err
 	}
-	c := sigv4.Credentials{AccessKey: newAccessKey("AKIA"), Secret: newSecret()}
+	c := New()
 	text := "[default]\naws_access_key_id = " + c.AccessKey + "\naws_secret_access_key = " + c.Secret + "\n"
 	if err := createSecret(path, []byte(text)); errors.Is(err, fs.ErrExist) {
 		return LoadOrCreate(path) // somebody else was first: their key counts
@@ -107,6 +107,11 @@ func (a anyOf) Secret(accessKey, token string, now time.Time) (sigv4.Key, error)
 		}
 	}
 	return sigv4.Key{}, sigv4.ErrUnknownKey()
+}
+
+// New makes a long-lived access key.
+func New() sigv4.Credentials {
+	return sigv4.Credentials{AccessKey: newAccessKey("AKIA"), Secret: newSecret()}
 }
 
 // newAccessKey makes an id of the form that AWS uses: a prefix and 16 characters.

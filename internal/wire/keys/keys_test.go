@@ -179,7 +179,7 @@ func TestMinterRefusesRootAndLargeClaims(t *testing.T) {
 	if _, err := m.Mint(Claims{Kind: authz.Root}, time.Hour, now); err == nil {
 		t.Error("minted a root session")
 	}
-	if _, err := m.Mint(Claims{Kind: authz.Session, Attempt: strings.Repeat("x", 5000)}, time.Hour, now); !fault.Is(err, fault.TooLarge) {
+	if _, err := m.Mint(Claims{Kind: authz.Session, Attempt: strings.Repeat("x", 9000)}, time.Hour, now); !fault.Is(err, fault.TooLarge) {
 		t.Error(err)
 	}
 }

@@ -24,6 +24,11 @@ type Claims struct {
 	Kind     authz.Kind // Session, or Worker for a worker's credentials
 	Services []string   // signing names; nil: all
 	Attempt  string     // attempt scope; "" for a session that no attempt owns
+
+	User, Role  string   // the IAM user or role that it stands for; "" for neither
+	ID          string   // of the user or role
+	SessionName string   // of a role's session
+	Limits      []string // session policies: documents, or ARNs of managed policies
 }
 
 // Minter makes session credentials and recognises them again without keeping a list:
@@ -39,11 +44,12 @@ type Minter struct {
 	Alive func(attempt string) bool
 
 	tokenKey, secretKey []byte
+	vault               *Vault
 }
 
 const (
 	tokenVersion = "v1."
-	maxToken     = 4096
+	maxToken     = 8192 // a session policy of 2,048 characters, escaped and encoded, with the rest
 	secretSize   = 32
 )
 
@@ -62,7 +68,7 @@ func LoadMinter(path string) (*Minter, error) {
 		return nil, err
 	}
 	if len(secret) != secretSize {
-		return nil, fmt.Errorf("%s must hold exactly %d bytes; remove it to get a new one (sessions end then)", path, secretSize)
+		return nil, fmt.Errorf("%s must hold exactly %d bytes; remove it to get a new one (sessions end then, and the access keys of IAM users must be made again)", path, secretSize)
 	}
 	return NewMinter([secretSize]byte(secret)), nil
 }
@@ -72,8 +78,13 @@ func NewMinter(secret [secretSize]byte) *Minter {
 	return &Minter{
 		tokenKey:  mac(secret[:], "drover session token"),
 		secretKey: mac(secret[:], "drover session secret"),
+		vault:     newVault(mac(secret[:], "drover secrets at rest")),
 	}
 }
+
+// Vault seals what must be kept but not be read on the disk, under a key of its own that
+// is derived from the same secret.
+func (m *Minter) Vault() *Vault { return m.vault }
 
 func mac(key []byte, text string) []byte {
 	h := hmac.New(sha256.New, key)
@@ -90,6 +101,13 @@ type token struct {
 	Kind     authz.Kind `json:"t"`
 	Services []string   `json:"s"`
 	Attempt  string     `json:"u,omitempty"`
+
+	User        string   `json:"iu,omitempty"`
+	Role        string   `json:"ir,omitempty"`
+	ID          string   `json:"ii,omitempty"`
+	SessionName string   `json:"in,omitempty"`
+	Limits      []string `json:"il,omitempty"`
+	Issued      int64    `json:"it,omitempty"`
 }
 
 // Mint makes credentials for the claims that live for ttl from now on.
@@ -100,7 +118,8 @@ func (m *Minter) Mint(c Claims, ttl time.Duration, now time.Time) (sigv4.Credent
 	expires := now.Add(ttl).Truncate(time.Second)
 	access := newAccessKey("ASIA")
 	body, err := json.Marshal(token{Key: access, Expires: expires.Unix(), Account: c.Account, ARN: c.ARN,
-		Kind: c.Kind, Services: c.Services, Attempt: c.Attempt})
+		Kind: c.Kind, Services: c.Services, Attempt: c.Attempt,
+		User: c.User, Role: c.Role, ID: c.ID, SessionName: c.SessionName, Limits: c.Limits, Issued: now.Unix()})
 	if err != nil {
 		return sigv4.Credentials{}, err
 	}
@@ -142,5 +161,6 @@ func (m *Minter) Secret(accessKey, text string, now time.Time) (sigv4.Key, error
 		return sigv4.Key{}, sigv4.ErrExpiredToken()
 	}
 	return sigv4.Key{Secret: m.secret(claims), Principal: authz.Principal{Account: t.Account, AccessKey: accessKey,
-		ARN: t.ARN, Kind: t.Kind, Attempt: t.Attempt, Services: t.Services}}, nil
+		ARN: t.ARN, Kind: t.Kind, Attempt: t.Attempt, Services: t.Services,
+		User: t.User, Role: t.Role, ID: t.ID, SessionName: t.SessionName, Limits: t.Limits, Issued: t.Issued}}, nil
 }

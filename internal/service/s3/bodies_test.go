@@ -10,8 +10,6 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -236,13 +234,7 @@ func TestLateProofFails(t *testing.T) {
 	if got := r.get(b, "k"); got != "before" {
 		t.Errorf("k is now %d bytes", len(got))
 	}
-	entries, err := os.ReadDir(filepath.Join(r.s.opts.Dir, "buckets", b, ".sgwtmp"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, e := range entries {
-		if !e.IsDir() {
-			t.Errorf("left behind: %s", e.Name())
-		}
+	for e, err := range r.s.vault.blobs.Scan(ctx, "") {
+		t.Errorf("left behind: %+v, %v", e, err)
 	}
 }

@@ -55,13 +55,10 @@ func (s *Service) Serve(w http.ResponseWriter, r *http.Request, p authz.Principa
 	}
 }
 
-// check refuses service when the library would work on the wrong files.
+// check refuses service when there is nothing behind it any more.
 func (s *Service) check() error {
 	if s.closed.Load() {
 		return fault.New(fault.Unavailable, "ServiceUnavailable", "The object store is closing. Retry when the server is back.")
-	}
-	if here, err := identify("."); err != nil || here != s.home {
-		return fault.New(fault.Unavailable, "ServiceUnavailable", "The server's working folder is no longer its bucket folder, so objects cannot be reached. Restart the server.")
 	}
 	return nil
 }
@@ -115,6 +112,9 @@ func (s *Service) prepare(in *call, r *http.Request, p authz.Principal, body *si
 		}
 	}
 	in.operation = op.name
+	if path, err = spellPath(path); err != nil {
+		return err
+	}
 	uri := path
 	if query != "" {
 		uri += "?" + query
@@ -143,6 +143,9 @@ func (c *call) setHeader(r *http.Request, uri string) error {
 			continue
 		}
 		for _, v := range values {
+			if name == "X-Amz-Copy-Source" {
+				v = spellSource(v)
+			}
 			t = append(append(append(append(t, name...), ": "...), v...), "\r\n"...)
 		}
 	}

@@ -2,18 +2,18 @@ package s3
 
 import (
 	"context"
-	"encoding/base64"
 	"net/url"
 	"strings"
 
 	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
-	"github.com/versity/versitygw/s3err"
 	"github.com/versity/versitygw/s3response"
+
+	"drover/internal/store"
 )
 
 // Listings. The library ignores encoding-type=url, by which clients ask for keys in a form
-// that XML can carry, and its continuation tokens are bare keys, which XML can damage.
+// that XML can carry.
 
 // urlKeys is the user value that says that the client asked for URL-encoded keys.
 const urlKeys = "drover-url-keys"
@@ -30,18 +30,8 @@ func (s spelling) text(v string) string {
 	return strings.ReplaceAll(strings.ReplaceAll(url.QueryEscape(v), "+", "%20"), "%2F", "/")
 }
 
-func (s spelling) name(p **string) {
-	if s && *p != nil {
-		v := s.text(**p)
-		*p = &v
-	}
-}
-
-func (s spelling) prefixes(list []types.CommonPrefix) {
-	for i := range list {
-		s.name(&list[i].Prefix)
-	}
-}
+// ptr is nil for an empty name: the element is then left out.
+func (s spelling) ptr(v string) *string { return ptr(s.text(v)) }
 
 func (s spelling) encoding() types.EncodingType {
 	if s {
@@ -50,84 +40,121 @@ func (s spelling) encoding() types.EncodingType {
 	return ""
 }
 
-// ListObjects lists a bucket, version 1.
-func (f *files) ListObjects(ctx context.Context, in *awss3.ListObjectsInput) (s3response.ListObjectsResult, error) {
-	out, err := f.Posix.ListObjects(ctx, in)
+// maxPage is the most that one listing gives.
+const maxPage = 1000
+
+func pageSize(asked *int32) int {
+	if asked == nil {
+		return maxPage
+	}
+	return int(min(max(*asked, 0), maxPage))
+}
+
+// listed is a page of current objects.
+type listed struct {
+	objects   []s3response.Object
+	prefixes  []types.CommonPrefix
+	truncated bool
+	last      string
+}
+
+func (o *vault) list(ctx context.Context, name, prefix, delimiter, marker string, limit int, owner bool) (out listed, err error) {
+	b, err := o.bucket(name)
+	if err != nil {
+		return out, err
+	}
+	var who *types.Owner
+	if owner {
+		id := o.owner(b)
+		who = &types.Owner{ID: &id, DisplayName: &id}
+	}
 	s := spellingOf(ctx)
-	out.EncodingType = s.encoding()
-	for _, p := range []**string{&out.Prefix, &out.Marker, &out.NextMarker, &out.Delimiter} {
-		s.name(p)
+	err = o.db.View(ctx, func(tx *store.Tx) (err error) {
+		w := newWalk(tx, b, prefix, delimiter, marker, limit)
+		var v version
+		w.page = func(w *walk, from []byte, limit int, row func(key []byte) bool) (bool, error) {
+			return objectPage(w, &v, from, limit, row)
+		}
+		out.truncated, err = w.run(
+			func() bool { return v.marker },
+			func() { out.objects = append(out.objects, v.listed(s, who)) },
+			func(p string) { out.prefixes = append(out.prefixes, types.CommonPrefix{Prefix: ptr(s.text(p))}) })
+		out.last = w.last
+		return err
+	})
+	return out, o.explain("bucket "+name, err)
+}
+
+// objectPage reads current objects into v.
+func objectPage(w *walk, v *version, from []byte, limit int, row func(key []byte) bool) (more bool, err error) {
+	to, end := w.to, ``
+	args := []any{w.bucket, from, limit}
+	if to != nil {
+		args, end = append(args, to), ` AND key < $4`
 	}
-	for i := range out.Contents {
-		s.name(&out.Contents[i].Key)
+	rows, err := w.tx.Query(`SELECT key, marker, modified, size, etag, algo FROM s3_objects WHERE bucket = $1 AND key >= $2`+end+` ORDER BY key LIMIT $3`, args...)
+	if err != nil {
+		return false, err
 	}
-	s.prefixes(out.CommonPrefixes)
-	return out, err
+	defer rows.Close()
+	n := 0
+	for rows.Next() {
+		if err := rows.Scan(&v.key, &v.marker, &v.modified, &v.size, &v.etag, &v.algo); err != nil {
+			return false, err
+		}
+		n++
+		if !row(v.key) {
+			return true, nil
+		}
+	}
+	return n == limit, rows.Err()
+}
+
+// listed is the version as listings show it.
+func (v *version) listed(s spelling, owner *types.Owner) s3response.Object {
+	algorithm, t := kind(v.algo)
+	etag, size, key := v.etag, v.size, s.text(string(v.key))
+	out := s3response.Object{ETag: &etag, Key: &key, LastModified: aTime(v.time()), Size: &size, StorageClass: types.ObjectStorageClassStandard, ChecksumType: t, Owner: owner}
+	if algorithm != "" {
+		out.ChecksumAlgorithm = []types.ChecksumAlgorithm{algorithm}
+	}
+	return out
+}
+
+// ListObjects lists a bucket, version 1.
+func (o *vault) ListObjects(ctx context.Context, in *awss3.ListObjectsInput) (s3response.ListObjectsResult, error) {
+	limit := pageSize(in.MaxKeys)
+	page, err := o.list(ctx, *in.Bucket, str(in.Prefix), str(in.Delimiter), str(in.Marker), limit, true)
+	if err != nil {
+		return s3response.ListObjectsResult{}, err
+	}
+	s, keys := spellingOf(ctx), int32(limit)
+	out := s3response.ListObjectsResult{Name: in.Bucket, Prefix: s.ptr(str(in.Prefix)), Marker: s.ptr(str(in.Marker)), Delimiter: s.ptr(str(in.Delimiter)), MaxKeys: &keys,
+		IsTruncated: &page.truncated, Contents: page.objects, CommonPrefixes: page.prefixes, EncodingType: s.encoding()}
+	if page.truncated {
+		out.NextMarker = s.ptr(page.last)
+	}
+	return out, nil
 }
 
 // ListObjectsV2 lists a bucket, version 2.
-func (f *files) ListObjectsV2(ctx context.Context, in *awss3.ListObjectsV2Input) (s3response.ListObjectsV2Result, error) {
-	token := in.ContinuationToken
-	if token != nil && *token != "" {
-		key, err := base64.RawURLEncoding.DecodeString(*token)
-		if err != nil {
-			return s3response.ListObjectsV2Result{}, s3err.APIError{Code: "InvalidArgument", Description: "The continuation token provided is incorrect", HTTPStatusCode: 400}
+func (o *vault) ListObjectsV2(ctx context.Context, in *awss3.ListObjectsV2Input) (out s3response.ListObjectsV2Result, err error) {
+	marker := str(in.StartAfter)
+	if token := str(in.ContinuationToken); token != "" {
+		if marker, err = keyOf(token); err != nil {
+			return out, err
 		}
-		inner, after := *in, string(key)
-		inner.ContinuationToken = &after
-		in = &inner
 	}
-	out, err := f.Posix.ListObjectsV2(ctx, in)
-	s := spellingOf(ctx)
-	out.EncodingType = s.encoding()
-	if out.ContinuationToken != nil {
-		out.ContinuationToken = token
+	limit := pageSize(in.MaxKeys)
+	page, err := o.list(ctx, *in.Bucket, str(in.Prefix), str(in.Delimiter), marker, limit, in.FetchOwner != nil && *in.FetchOwner)
+	if err != nil {
+		return out, err
 	}
-	if out.NextContinuationToken != nil {
-		next := base64.RawURLEncoding.EncodeToString([]byte(*out.NextContinuationToken))
-		out.NextContinuationToken = &next
+	s, keys, count := spellingOf(ctx), int32(limit), int32(len(page.objects)+len(page.prefixes))
+	out = s3response.ListObjectsV2Result{Name: in.Bucket, Prefix: s.ptr(str(in.Prefix)), StartAfter: s.ptr(str(in.StartAfter)), Delimiter: s.ptr(str(in.Delimiter)), MaxKeys: &keys,
+		KeyCount: &count, ContinuationToken: ptr(str(in.ContinuationToken)), IsTruncated: &page.truncated, Contents: page.objects, CommonPrefixes: page.prefixes, EncodingType: s.encoding()}
+	if page.truncated {
+		out.NextContinuationToken = ptr(tokenOf(page.last))
 	}
-	for _, p := range []**string{&out.Prefix, &out.StartAfter, &out.Delimiter} {
-		s.name(p)
-	}
-	for i := range out.Contents {
-		s.name(&out.Contents[i].Key)
-	}
-	s.prefixes(out.CommonPrefixes)
-	return out, err
-}
-
-// ListObjectVersions lists a bucket with all versions.
-func (f *files) ListObjectVersions(ctx context.Context, in *awss3.ListObjectVersionsInput) (s3response.ListVersionsResult, error) {
-	out, err := f.Posix.ListObjectVersions(ctx, in)
-	s := spellingOf(ctx)
-	out.EncodingType = s.encoding()
-	for _, p := range []**string{&out.Prefix, &out.KeyMarker, &out.NextKeyMarker, &out.Delimiter} {
-		s.name(p)
-	}
-	for i := range out.Versions {
-		s.name(&out.Versions[i].Key)
-	}
-	for i := range out.DeleteMarkers {
-		s.name(&out.DeleteMarkers[i].Key)
-	}
-	s.prefixes(out.CommonPrefixes)
-	return out, err
-}
-
-// ListMultipartUploads lists the uploads that are under way.
-func (f *files) ListMultipartUploads(ctx context.Context, in *awss3.ListMultipartUploadsInput) (s3response.ListMultipartUploadsResult, error) {
-	out, err := f.Posix.ListMultipartUploads(ctx, in)
-	s := spellingOf(ctx)
-	out.EncodingType = string(s.encoding())
-	for _, p := range []*string{&out.Prefix, &out.KeyMarker, &out.NextKeyMarker, &out.Delimiter} {
-		*p = s.text(*p)
-	}
-	for i := range out.Uploads {
-		out.Uploads[i].Key = s.text(out.Uploads[i].Key)
-	}
-	for i := range out.CommonPrefixes {
-		out.CommonPrefixes[i].Prefix = s.text(out.CommonPrefixes[i].Prefix)
-	}
-	return out, err
+	return out, nil
 }

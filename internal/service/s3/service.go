@@ -13,22 +13,18 @@
 // Promises:
 //   - What a client signed is checked before it has an effect: an object appears only after
 //     its last byte, every chunk signature, its declared length and its checksums agreed.
-//   - A PUT, copy, completed multipart upload or bucket creation is answered after its data
-//     and directory entries are fsynced, which the library alone does not do (NoFsync turns
-//     it off; the answer may then precede the disk by half a minute). Deletions, tags, ACLs,
-//     policies and single parts are not fsynced: after a power cut a deleted object may be
-//     back, and a part may be missing, which CompleteMultipartUpload then says. Where the
-//     file system has no extended attributes (old tmpfs), metadata sits in side files that
-//     are not fsynced either.
-//   - A key that the files below cannot hold exactly (empty, "." or ".." segments, segments
-//     over 255 bytes, NUL) is refused on write and absent on read; it never aliases another
-//     key. A key and another key below it ("a" and "a/b") cannot exist together, which S3
-//     allows: the second is refused with ObjectParentIsFile or ExistingObjectIsDirectory.
+//   - What was answered stays: a write is answered after its content and the transaction
+//     that names it are on disk (NoFsync turns that off for contents over 32 KiB).
+//   - One winner: conditional writes and deletes are judged in the transaction that does
+//     them.
+//   - Nothing damaged is served: contents carry a checksum per block that is compared with
+//     every read, ranges too. Damage met after an answer has begun cuts the connection.
+//   - Keys are opaque: any 1,024 bytes, "a" and "a/b" side by side, "//" and ".." included.
+//   - A disk that is full refuses writes and goes on reading, until there is space again.
+//   - A failed fsync ends the process: only a restart knows what is on disk.
 //
-// The library addresses its files relative to the process's working folder. So there can be
-// one Service per process, Open moves the process into the bucket folder, and nothing else
-// in the process may change folder or use relative paths while it is open. If somebody does,
-// requests are refused (503) rather than served from the wrong place.
+// Names, versions, uploads and contents up to 32 KiB lie in SQL, other contents in a
+// blob.Store under ids that mean nothing; see vault.
 package s3
 
 import (
@@ -37,38 +33,34 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"sync/atomic"
-	"syscall"
 
-	"golang.org/x/sys/unix"
+	"drover/internal/blob"
+	"drover/internal/store"
 )
 
 // Options configure a Service. Dir, Region and Account are required.
 type Options struct {
-	Dir     string // holds buckets/, versions/ and, where needed, meta/; made if absent
+	Dir     string // holds objects.db and contents/; made if absent
 	Region  string // the region buckets report; requests may name any
 	Account string // 12 digits; owner id of every bucket
-	NoFsync bool   // answer writes before they are on disk; see the package comment
+	NoFsync bool   // answer large writes before they are on disk; see the package comment
 	Log     *slog.Logger
 
-	// Tests forbid the one and watch the other.
-	attributes func(dir string) error // xattrsWork
-	fsync      func(fd int) error     // unix.Fsync
+	DB    *store.DB  // instead of objects.db; the caller closes it after the Service
+	Blobs blob.Store // instead of contents/; closed with the Service
 }
 
 // Service is an open S3. Its methods may be called from any goroutine.
 type Service struct {
 	opts    Options
 	library *library
-	home    fileID // the bucket folder, which must stay the working folder
-	was     string // the working folder before Open
+	vault   *vault
 	closed  atomic.Bool
 }
 
-// Open starts the library over Dir. The process's working folder is Dir/buckets until Close;
-// Dir itself may be relative. Call it before other goroutines print to standard output: the
-// library announces itself there, and Open silences that for the moment.
+// Open opens the store in Dir and starts the library over it. Call it before other goroutines
+// print to standard output: the library announces itself there.
 func Open(ctx context.Context, opts Options) (*Service, error) {
 	if opts.Dir == "" || opts.Region == "" || opts.Account == "" {
 		return nil, errors.New("s3: Dir, Region and Account are required")
@@ -76,59 +68,25 @@ func Open(ctx context.Context, opts Options) (*Service, error) {
 	if opts.Log == nil {
 		opts.Log = slog.New(slog.DiscardHandler)
 	}
-	if opts.attributes == nil {
-		opts.attributes = xattrsWork
+	if err := os.MkdirAll(opts.Dir, 0o700); err != nil {
+		return nil, fmt.Errorf("s3: make %s: %w", opts.Dir, err)
 	}
-	if opts.fsync == nil {
-		opts.fsync = unix.Fsync
-	}
-	dir, err := filepath.Abs(opts.Dir)
+	v, err := openVault(ctx, opts)
 	if err != nil {
-		return nil, fmt.Errorf("s3: find %s: %w", opts.Dir, err)
+		return nil, fmt.Errorf("s3: %w", err)
 	}
-	opts.Dir = dir
-	was, err := os.Getwd()
-	if err != nil {
-		return nil, fmt.Errorf("s3: find the working folder: %w", err)
-	}
-	backend, err := openBackend(opts)
-	if err != nil {
-		return nil, err
-	}
-	s := &Service{opts: opts, was: was}
-	if s.home, err = identify("."); err == nil {
-		s.library, err = startLibrary(ctx, backend, opts)
-	}
-	if err != nil {
-		backend.Shutdown()
-		return nil, errors.Join(fmt.Errorf("s3: start the library over %s: %w", opts.Dir, err), os.Chdir(was))
+	s := &Service{opts: opts, vault: v}
+	if s.library, err = startLibrary(ctx, v, opts); err != nil {
+		v.Shutdown()
+		return nil, fmt.Errorf("s3: start the library: %w", err)
 	}
 	return s, nil
 }
 
-// Close ends the service; requests that come later are answered 503. It returns the process
-// to the working folder it had before Open, if that still exists.
+// Close ends the service; requests that come later are answered 503.
 func (s *Service) Close() error {
-	if s.closed.Swap(true) {
-		return nil
-	}
-	s.library.backend.Shutdown()
-	if here, err := identify("."); err != nil || here != s.home {
-		return nil // somebody else moved the process; leave it where they want it
-	}
-	if err := os.Chdir(s.was); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("s3: leave the bucket folder: %w", err)
+	if !s.closed.Swap(true) {
+		s.vault.Shutdown()
 	}
 	return nil
-}
-
-// fileID tells two folders apart whatever they are called.
-type fileID struct{ dev, ino uint64 }
-
-func identify(path string) (fileID, error) {
-	var st syscall.Stat_t
-	if err := syscall.Stat(path, &st); err != nil {
-		return fileID{}, fmt.Errorf("s3: stat %s: %w", path, err)
-	}
-	return fileID{uint64(st.Dev), st.Ino}, nil
 }

@@ -2,11 +2,9 @@ package s3
 
 import (
 	"encoding/xml"
-	"errors"
 	"fmt"
 	"net/http"
 	"os"
-	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
@@ -18,7 +16,6 @@ import (
 	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"go.uber.org/goleak"
-	"golang.org/x/sys/unix"
 
 	"drover/internal/wire"
 	"drover/internal/wire/sigv4"
@@ -85,37 +82,8 @@ func TestConcurrentPuts(t *testing.T) {
 	}
 }
 
-// A second Open moves the process away from the first one's files: it must refuse, not
-// serve the other's.
-func TestMovedWorkingFolder(t *testing.T) {
-	r := open(t, nil)
-	b := r.bucket("home")
-	r.put(b, "k", "v")
-	here, err := os.Getwd()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Chdir("/"); err != nil {
-		t.Fatal(err)
-	}
-	_, err = r.client.GetObject(ctx, &awss3.GetObjectInput{Bucket: &b, Key: aws.String("k")})
-	if err := os.Chdir(here); err != nil {
-		t.Fatal(err)
-	}
-	if code(err) != "ServiceUnavailable" {
-		t.Errorf("in a foreign folder: %v", err)
-	}
-	if got := r.get(b, "k"); got != "v" {
-		t.Errorf("back home: %q", got)
-	}
-}
-
 func TestReopen(t *testing.T) {
 	dir := t.TempDir()
-	was, err := os.Getwd()
-	if err != nil {
-		t.Fatal(err)
-	}
 	t.Run("first", func(t *testing.T) {
 		r := open(t, func(o *Options) { o.Dir = dir })
 		r.put(r.bucket("kept"), "k", "v")
@@ -129,86 +97,6 @@ func TestReopen(t *testing.T) {
 			t.Errorf("still the owner: %v", err)
 		}
 	})
-	if now, err := os.Getwd(); err != nil || now != was {
-		t.Errorf("working folder is %s after Close, was %s (%v)", now, was, err)
-	}
-}
-
-// Without extended attributes metadata goes to side files.
-func TestSideFiles(t *testing.T) {
-	r := open(t, func(o *Options) {
-		o.attributes = func(string) error { return errors.New("not here") }
-	})
-	b := r.bucket("side")
-	if _, err := r.client.PutObject(ctx, &awss3.PutObjectInput{Bucket: &b, Key: aws.String("d/k"), Body: strings.NewReader("v"), ContentType: aws.String("text/x"), Metadata: map[string]string{"m": "1"}}); err != nil {
-		t.Fatal(err)
-	}
-	out, err := r.client.GetObject(ctx, &awss3.GetObjectInput{Bucket: &b, Key: aws.String("d/k")})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got := read(t, out.Body); got != "v" || *out.ContentType != "text/x" || out.Metadata["m"] != "1" || out.ETag == nil {
-		t.Errorf("%q %+v", got, out)
-	}
-	if _, err := r.client.CreateBucket(ctx, &awss3.CreateBucketInput{Bucket: &b}); code(err) != "BucketAlreadyOwnedByYou" {
-		t.Errorf("created twice: %v", err)
-	}
-}
-
-// What a write is answered for is on disk: the file itself, and every folder on its way.
-func TestWritesAreSynced(t *testing.T) {
-	var mu sync.Mutex
-	synced := map[fileID]bool{}
-	r := open(t, func(o *Options) {
-		o.fsync = func(fd int) error {
-			var st unix.Stat_t
-			if err := unix.Fstat(fd, &st); err != nil {
-				return err
-			}
-			mu.Lock()
-			defer mu.Unlock()
-			synced[fileID{uint64(st.Dev), st.Ino}] = true
-			return unix.Fsync(fd)
-		}
-	})
-	check := func(what string, paths ...string) {
-		t.Helper()
-		for _, p := range paths {
-			id, err := identify(filepath.Join(r.s.opts.Dir, "buckets", p))
-			if err != nil {
-				t.Fatal(err)
-			}
-			if !synced[id] {
-				t.Errorf("%s: %s was not fsynced", what, p)
-			}
-		}
-		clear(synced)
-	}
-	b := r.bucket("synced")
-	check("create bucket", ".", "synced")
-	r.put(b, "x/y/k", "v")
-	check("put", "synced/x/y/k", "synced/x/y", "synced/x", "synced")
-	r.put(b, "x/y/k", "again")
-	check("overwrite", "synced/x/y/k", "synced/x/y")
-	r.put(b, "folder/", "")
-	check("folder marker", "synced/folder", "synced")
-	if _, err := r.client.CopyObject(ctx, &awss3.CopyObjectInput{Bucket: &b, Key: aws.String("c/k"), CopySource: aws.String("synced/x/y/k")}); err != nil {
-		t.Fatal(err)
-	}
-	check("copy", "synced/c/k", "synced/c", "synced")
-	up, err := r.client.CreateMultipartUpload(ctx, &awss3.CreateMultipartUploadInput{Bucket: &b, Key: aws.String("m/k")})
-	if err != nil {
-		t.Fatal(err)
-	}
-	part, err := r.client.UploadPart(ctx, &awss3.UploadPartInput{Bucket: &b, Key: up.Key, UploadId: up.UploadId, PartNumber: aws.Int32(1), Body: strings.NewReader("v")})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := r.client.CompleteMultipartUpload(ctx, &awss3.CompleteMultipartUploadInput{Bucket: &b, Key: up.Key, UploadId: up.UploadId,
-		MultipartUpload: &types.CompletedMultipartUpload{Parts: []types.CompletedPart{{ETag: part.ETag, PartNumber: aws.Int32(1), ChecksumCRC32: part.ChecksumCRC32}}}}); err != nil {
-		t.Fatal(err)
-	}
-	check("multipart", "synced/m/k", "synced/m", "synced")
 }
 
 // Open and Close leave no goroutine, socket or folder behind.

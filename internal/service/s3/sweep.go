@@ -1,0 +1,226 @@
+package s3
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"drover/internal/blob"
+	"drover/internal/store"
+)
+
+// Swept says what a sweep found.
+type Swept struct {
+	Contents int   // contents seen
+	Removed  int   // that no row named, and files that a crash left half written
+	Bytes    int64 // of those
+}
+
+// sweepGrace is how old a content must be that no row names: writers name theirs within
+// moments, but a machine may be suspended in between.
+const sweepGrace = time.Hour
+
+// Sweep removes contents that nothing names: what a crash left between writing a content
+// and naming it, or between forgetting and removing it.
+func (s *Service) Sweep(ctx context.Context) (Swept, error) {
+	return s.vault.sweep(ctx, s.vault.now().Add(-sweepGrace))
+}
+
+func (o *vault) sweep(ctx context.Context, before time.Time) (out Swept, err error) {
+	if err := o.emptyTrash(ctx); err != nil {
+		return out, err
+	}
+	for e, err := range o.blobs.Scan(ctx, "") {
+		if err != nil {
+			return out, err
+		}
+		out.Contents++
+		if !e.Modified.Before(before) {
+			continue
+		}
+		if !e.Temporary {
+			named, err := o.isNamed(ctx, e.ID)
+			if err != nil {
+				return out, err
+			}
+			if named {
+				continue
+			}
+		}
+		if err := o.blobs.Delete(ctx, e.ID); err != nil {
+			return out, err
+		}
+		out.Removed++
+		out.Bytes += e.Size
+	}
+	return out, nil
+}
+
+// isNamed reports whether a row names the content. What lies in the trash counts as named
+// here: its last reader or the next sweep removes it.
+func (o *vault) isNamed(ctx context.Context, id blob.ID) (named bool, err error) {
+	err = o.db.View(ctx, func(tx *store.Tx) error {
+		for _, q := range []struct{ query, arg string }{
+			{`SELECT 1 FROM s3_objects WHERE place = $1 AND place <> '' LIMIT 1`, "b:" + string(id)},
+			{`SELECT 1 FROM s3_versions WHERE place = $1 AND place <> '' LIMIT 1`, "b:" + string(id)},
+			{`SELECT 1 FROM s3_parts WHERE blob = $1 LIMIT 1`, string(id)},
+			{`SELECT 1 FROM s3_trash WHERE blob = $1 LIMIT 1`, string(id)},
+		} {
+			var one int64
+			err := tx.Row(q.query, q.arg).Scan(&one)
+			if err == nil {
+				named = true
+				return nil
+			}
+			if !errors.Is(err, store.ErrNoRows) {
+				return err
+			}
+		}
+		return nil
+	})
+	return named, err
+}
+
+// emptyTrash removes what a crash, or a failed removal, left in the trash. Contents that
+// somebody reads are left to the last reader.
+func (o *vault) emptyTrash(ctx context.Context) error {
+	held := map[blob.ID]bool{}
+	o.holdsMu.Lock()
+	for _, h := range o.holds {
+		for _, p := range h.parts {
+			held[p.blob] = true
+		}
+	}
+	o.holdsMu.Unlock()
+	after := ""
+	for {
+		var list []blob.ID
+		err := o.db.View(ctx, func(tx *store.Tx) error {
+			rows, err := tx.Query(`SELECT blob FROM s3_trash WHERE blob > $1 ORDER BY blob LIMIT 500`, after)
+			if err != nil {
+				return err
+			}
+			defer rows.Close()
+			list = list[:0]
+			for rows.Next() {
+				var id blob.ID
+				if err := rows.Scan(&id); err != nil {
+					return err
+				}
+				list = append(list, id)
+			}
+			return rows.Err()
+		})
+		if err != nil || len(list) == 0 {
+			return err
+		}
+		after = string(list[len(list)-1])
+		var g grave
+		for _, id := range list {
+			if !held[id] {
+				g.blobs = append(g.blobs, id)
+			}
+		}
+		o.bury(ctx, []grave{g})
+	}
+}
+
+// Damaged is an object that Verify found damaged.
+type Damaged struct {
+	Bucket, Key, VersionID string
+	Offset                 int64 // in the object, of the first byte that cannot be trusted
+	Reason                 string
+}
+
+// Verified says what Verify read.
+type Verified struct {
+	Objects, Bytes int64
+}
+
+// Verify reads every version of every object and gives those whose content is damaged or
+// missing to report. Objects that are deleted meanwhile are passed over.
+func (s *Service) Verify(ctx context.Context, report func(Damaged)) (Verified, error) {
+	o := s.vault
+	var out Verified
+	for _, b := range o.sorted() {
+		var key []byte
+		rank := int64(-1 << 63)
+		for {
+			page, err := o.versionsAfter(ctx, b, key, rank)
+			if err != nil {
+				return out, err
+			}
+			if len(page) == 0 {
+				break
+			}
+			for _, v := range page {
+				key, rank = v.key, v.rank
+				if v.marker {
+					continue
+				}
+				out.Objects++
+				n, err := o.verify(ctx, b, v)
+				out.Bytes += n
+				if ctx.Err() != nil {
+					return out, ctx.Err()
+				}
+				if err != nil {
+					report(Damaged{Bucket: b.name, Key: string(v.key), VersionID: v.vid, Offset: n, Reason: err.Error()})
+				}
+			}
+		}
+	}
+	return out, nil
+}
+
+// versionsAfter pages over all versions of a bucket.
+func (o *vault) versionsAfter(ctx context.Context, b *bucket, key []byte, rank int64) (list []*version, err error) {
+	if key == nil {
+		key = []byte{}
+	}
+	where := ` WHERE bucket = $1 AND key >= $2 AND (key > $2 OR rank > $3)`
+	err = o.db.View(ctx, func(tx *store.Tx) error {
+		list = list[:0]
+		rows, err := tx.Query(`SELECT `+columns+` FROM s3_objects`+where+` UNION ALL SELECT `+columns+` FROM s3_versions`+where+` ORDER BY key, rank LIMIT 200`, b.id, key, rank)
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		for rows.Next() {
+			v, err := scanVersion(rows)
+			if err != nil {
+				return err
+			}
+			list = append(list, v)
+		}
+		return rows.Err()
+	})
+	return list, err
+}
+
+// verify reads one version to its end. What is gone by now is not damaged.
+func (o *vault) verify(ctx context.Context, b *bucket, v *version) (int64, error) {
+	f, err := o.lookup(ctx, b, string(v.key), v.vid, true)
+	if err != nil || f == nil || f.rank != v.rank {
+		return 0, err
+	}
+	r, err := o.open(ctx, b, f, 0, f.size)
+	if errors.Is(err, blob.ErrNotFound) {
+		again, e := o.lookup(ctx, b, string(v.key), v.vid, false)
+		if e != nil || again == nil || again.rank != v.rank {
+			return 0, e
+		}
+		return 0, errors.New("the content is missing")
+	}
+	if err != nil {
+		return 0, err
+	}
+	defer r.Close()
+	n, err := io.Copy(io.Discard, r)
+	if err == nil && n != f.size {
+		err = fmt.Errorf("the content has %d bytes, the object has %d", n, f.size)
+	}
+	return n, err
+}

@@ -50,7 +50,11 @@ func (s *spans) remove(n span) (gone int64) {
 			keep = append(keep, span{n.hi, p.hi})
 		}
 	}
-	*s = slices.Replace(*s, i, j, keep...)
+	if i == 0 && len(keep) == 0 {
+		*s = (*s)[j:] // from the front, child by child: do not move the rest
+	} else {
+		*s = slices.Replace(*s, i, j, keep...)
+	}
 	return gone
 }
 

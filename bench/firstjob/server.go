@@ -140,7 +140,7 @@ func (in *instance) submit(size int, command ...string) (string, error) {
 
 // await waits for the end of a job, and fails if the job does.
 func (in *instance) await(id string) error {
-	after := int64(0)
+	after, pause := int64(0), time.Millisecond
 	for {
 		v, err := native.Call[native.GetJobViewOutput](in.context(), in.client, "GetJobView", &native.GetJobViewInput{Job: &id})
 		switch {
@@ -156,8 +156,9 @@ func (in *instance) await(id string) error {
 			return err
 		}
 		after = out.Next
-		// The poll wakes at every commit; looking this often would be load of its own.
-		time.Sleep(5 * time.Millisecond)
+		// The poll wakes at every commit: to look each time would be load of its own.
+		time.Sleep(pause)
+		pause = min(2*pause, 50*time.Millisecond)
 	}
 }
 

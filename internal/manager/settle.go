@@ -43,7 +43,7 @@ func (c *Core) advance(e *entry, now Instant) {
 // stragglers moves the children that wait apart from the base: those that were cancelled
 // one by one while their job was PENDING.
 func (c *Core) stragglers(e *entry, ev job.Event, now Instant) {
-	for _, i := range e.array.Active() {
+	for i, ok := e.array.Next(0); ok; i, ok = e.array.Next(i + 1) {
 		if e.array.Status(i) == job.Pending {
 			c.apply(e, i, ev, now)
 		}
@@ -327,15 +327,13 @@ func (c *Core) kill(t *task, budget int, now Instant) (int, bool) {
 	if e.unit.Terminated {
 		ev.Kind = job.Terminate
 	}
-	for _, i := range e.array.Active() {
-		if i < t.next {
-			continue
-		}
+	for i, ok := e.array.Next(t.next); ok; i, ok = e.array.Next(i + 1) {
 		if budget <= 0 {
 			t.next = i
 			return budget, false
 		}
-		c.endUnit(e, i, ev, now)
+		// A child that has a unit can be ended; nothing else is refused.
+		_ = c.endUnit(e, i, ev, now)
 		budget--
 	}
 	return budget - 1, true

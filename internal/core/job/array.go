@@ -96,6 +96,16 @@ func (a *Array) Put(i int32, u Unit) {
 // released one by one.
 func (a *Array) Active() []int32 { return slices.Sorted(maps.Keys(a.units)) }
 
+// Next gives the first child from i on that has left the base and has not ended.
+func (a *Array) Next(i int32) (int32, bool) {
+	for ; int(i) < len(a.status); i++ {
+		if s := a.status[i]; s != 0 && !s.Terminal() {
+			return i, true
+		}
+	}
+	return 0, false
+}
+
 // Each calls f for each child that has left the base, in order, until f returns false.
 func (a *Array) Each(f func(i int32, s Status) bool) {
 	for i, s := range a.status {

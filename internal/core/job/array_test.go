@@ -65,6 +65,13 @@ func checkArray(t *rapid.T, a *job.Array, plain []job.Status, touched []bool) {
 	if a.Counts() != counts || a.Untouched() != untouched || !slices.Equal(a.Active(), active) {
 		t.Fatalf("counts %v untouched %d active %v; want %v %d %v", a.Counts(), a.Untouched(), a.Active(), counts, untouched, active)
 	}
+	var next []int32
+	for i, ok := a.Next(0); ok; i, ok = a.Next(i + 1) {
+		next = append(next, i)
+	}
+	if !slices.Equal(next, active) {
+		t.Fatalf("Next walks %v, want %v", next, active)
+	}
 	covered := make([]bool, len(plain))
 	last := int32(-1)
 	a.Spans(func(lo, hi int32) {

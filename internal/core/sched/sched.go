@@ -55,7 +55,6 @@ type bucket struct {
 	shape   Shape
 	entries []*entry
 	byOrder map[int64]*entry
-	failed  bool // does not fit anywhere in the pass under way
 }
 
 type queue struct {
@@ -83,10 +82,17 @@ type State struct {
 	environments []*environment // by name
 	hosts        []*host        // by id
 	waiting      int64
+	idle         bool // the last pass placed all that fits, and nothing has changed since
 }
 
 // New gives an empty State.
-func New() *State { return &State{} }
+func New() *State { return &State{running: map[job.Ref]run{}} }
+
+// run is a unit that holds room.
+type run struct {
+	host, env string
+	need      resource.Vector
+}
 
 // Waiting is the number of RUNNABLE units.
 func (s *State) Waiting() int64 { return s.waiting }
@@ -119,6 +125,7 @@ func (s *State) host(id string) *host {
 
 // SetQueue adds a queue or changes it.
 func (s *State) SetQueue(q job.Queue) {
+	s.idle = false
 	if old := s.queue(q.Name); old != nil {
 		old.Queue = q
 	} else {
@@ -131,6 +138,7 @@ func (s *State) SetQueue(q job.Queue) {
 
 // RemoveQueue forgets a queue and whatever waits in it.
 func (s *State) RemoveQueue(name string) {
+	s.idle = false
 	s.queues = slices.DeleteFunc(s.queues, func(q *queue) bool {
 		if q.Name != name {
 			return false
@@ -146,6 +154,7 @@ func (s *State) RemoveQueue(name string) {
 
 // SetEnvironment adds a compute environment or changes it.
 func (s *State) SetEnvironment(e job.Environment) {
+	s.idle = false
 	if old := s.environment(e.Name); old != nil {
 		old.Environment, old.gone = e, false
 		return
@@ -171,6 +180,7 @@ func (s *State) bury(e *environment) {
 
 // SetHost adds a host or changes its capacity. A new host takes no work before OpenHost.
 func (s *State) SetHost(id string, capacity resource.Vector, executors []string) {
+	s.idle = false
 	if h := s.host(id); h != nil {
 		used := h.capacity.Sub(h.free)
 		h.capacity, h.free, h.executors = capacity, capacity.Sub(used), executors
@@ -182,6 +192,7 @@ func (s *State) SetHost(id string, capacity resource.Vector, executors []string)
 
 // OpenHost says whether the host takes new work.
 func (s *State) OpenHost(id string, open bool) {
+	s.idle = false
 	if h := s.host(id); h != nil {
 		h.open = open
 	}
@@ -201,7 +212,9 @@ func (s *State) Free(id string) resource.Vector {
 }
 
 // Take accounts for a unit that runs already (after a restart of the manager).
-func (s *State) Take(hostID, env string, need resource.Vector) {
+func (s *State) Take(r job.Ref, queueName string, d Demand, hostID, env string, placed int64) {
+	need := d.Need
+	s.running[r] = run{hostID, env, need}
 	if h := s.host(hostID); h != nil {
 		h.free = h.free.Sub(need)
 	}
@@ -215,6 +228,7 @@ func (s *State) Take(hostID, env string, need resource.Vector) {
 
 // Release gives back what a unit held.
 func (s *State) Release(hostID, env string, need resource.Vector) {
+	s.idle = false
 	if h := s.host(hostID); h != nil {
 		h.free = h.free.Add(need)
 	}
@@ -238,8 +252,8 @@ func Order(k job.Key, again bool) int64 {
 
 // Add makes units [lo, hi) of a job wait in a queue. For a plain job lo is job.Whole and
 // hi is job.Whole+1. Units that wait already are not added again.
-func (s *State) Add(queueName string, shape Shape, k job.Key, again bool, lo, hi int32) {
-	q := s.queue(queueName)
+func (s *State) Add(queueName string, d Demand, k job.Key, again bool, lo, hi int32) {
+	q, shape := s.queue(queueName), d.Shape
 	if q == nil || lo >= hi {
 		return
 	}
@@ -253,11 +267,12 @@ func (s *State) Add(queueName string, shape Shape, k job.Key, again bool, lo, hi
 		b.byOrder[order] = e
 	}
 	s.waiting += e.spans.add(span{lo, hi})
+	s.idle = false
 }
 
 // Remove takes units [lo, hi) of a job out of the waiting ones, wherever they wait.
-func (s *State) Remove(queueName string, shape Shape, k job.Key, lo, hi int32) {
-	q := s.queue(queueName)
+func (s *State) Remove(queueName string, d Demand, k job.Key, lo, hi int32) {
+	q, shape := s.queue(queueName), d.Shape
 	if q == nil {
 		return
 	}
@@ -300,54 +315,89 @@ func (b *bucket) drop(e *entry) {
 // Decide places waiting units until nothing fits or limit is reached. What it places is
 // accounted for and no longer waits.
 func (s *State) Decide(limit int) []Placement {
-	if s.waiting == 0 {
+	if s.waiting == 0 || s.idle {
 		return nil
 	}
 	var out []Placement
 	for _, q := range s.queues {
-		q.begin()
-		for len(out) < limit {
-			b := q.next()
-			if b == nil {
-				break
+		for p := q.pass(); len(p) > 0; {
+			if len(out) >= limit {
+				return out
 			}
+			b := p[0]
 			env, h := s.place(q, b.shape)
 			if h == nil {
-				b.failed = true
+				p = p.drop()
 				continue
 			}
 			h.free = h.free.Sub(b.shape.Need)
 			env.used += b.shape.Need.MilliVCPU
-			out = append(out, Placement{Ref: s.pop(b), Environment: env.Name, Host: h.id})
+			r := s.pop(b)
+			s.running[r] = run{h.id, env.Name, b.shape.Need}
+			out = append(out, Placement{Ref: r, Environment: env.Name, Host: h.id})
+			if len(b.entries) == 0 {
+				p = p.drop()
+			} else {
+				p.sink(0)
+			}
 		}
 	}
-	return out
+	s.idle = true
+	return Plan{Places: out}
 }
 
 // manyBuckets is how many shapes a queue may remember of which nothing waits. Jobs come in
 // few shapes, and a bucket that stays is one that need not be made again.
 const manyBuckets = 64
 
-// begin readies the buckets for a pass.
-func (q *queue) begin() {
+// pass is a heap of the buckets that may still fit, the one whose head is first in the
+// queue's order on top.
+type pass []*bucket
+
+func (q *queue) pass() pass {
 	if len(q.buckets) > manyBuckets {
 		q.buckets = slices.DeleteFunc(q.buckets, func(b *bucket) bool { return len(b.entries) == 0 })
 	}
+	p := make(pass, 0, len(q.buckets))
 	for _, b := range q.buckets {
-		b.failed = false
+		if len(b.entries) > 0 {
+			p = append(p, b)
+		}
+	}
+	for i := len(p)/2 - 1; i >= 0; i-- {
+		p.sink(i)
+	}
+	return p
+}
+
+// drop takes the top out.
+func (p pass) drop() pass {
+	n := len(p) - 1
+	p[0] = p[n]
+	p = p[:n]
+	p.sink(0)
+	return p
+}
+
+// sink moves bucket i down to where its head belongs. No two heads are of one order, for a
+// job has one shape: so the same calls give the same placements.
+func (p pass) sink(i int) {
+	for {
+		least := i
+		for c := 2*i + 1; c <= 2*i+2 && c < len(p); c++ {
+			if p[c].before(p[least]) {
+				least = c
+			}
+		}
+		if least == i {
+			return
+		}
+		p[i], p[least] = p[least], p[i]
+		i = least
 	}
 }
 
-// next is the bucket whose head is first in the queue's order among those that may fit.
-func (q *queue) next() *bucket {
-	var best *bucket
-	for _, b := range q.buckets {
-		if !b.failed && len(b.entries) > 0 && (best == nil || b.entries[0].order < best.entries[0].order) {
-			best = b
-		}
-	}
-	return best
-}
+func (b *bucket) before(o *bucket) bool { return b.entries[0].order < o.entries[0].order }
 
 func (s *State) pop(b *bucket) job.Ref {
 	e := b.entries[0]

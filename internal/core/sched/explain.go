@@ -20,20 +20,16 @@ const (
 )
 
 // Reason is why a unit waits: a code, a sentence with numbers, and what would unblock it.
-type Reason struct {
-	Code, Text, Remedy string
-	Position           int64 // 1 = first in its queue; 0 = it does not wait here
-}
+type Reason struct{ Code, Text, Remedy string }
 
 // Explain says why units of a shape wait in a queue. It names the check that fails in the
 // environment that comes closest to running them.
-func (s *State) Explain(queueName string, d Demand, r job.Ref, now int64) Reason {
-	shape := d.Shape
+func (s *State) Explain(queueName string, shape Shape) Reason {
 	q := s.queue(queueName)
 	if q == nil {
-		return Reason{Code: CodeDisabled, "the job queue " + queueName + " does not exist any more", "terminate the job"}
+		return Reason{CodeDisabled, "the job queue " + queueName + " does not exist any more", "terminate the job"}
 	}
-	best, rank := Reason{Code: CodeDisabled, "the job queue " + q.Name + " has no compute environment", "add one with UpdateJobQueue"}, -1
+	best, rank := Reason{CodeDisabled, "the job queue " + q.Name + " has no compute environment", "add one with UpdateJobQueue"}, -1
 	for _, name := range q.Environments {
 		if r, n := s.check(name, shape); n > rank {
 			best, rank = r, n
@@ -48,11 +44,11 @@ func (s *State) check(name string, shape Shape) (Reason, int) {
 	need := shape.Need
 	switch {
 	case e == nil || e.gone || !e.Enabled:
-		return Reason{Code: CodeDisabled, "compute environment " + name + " is disabled", "enable it with UpdateComputeEnvironment"}, 0
+		return Reason{CodeDisabled, "compute environment " + name + " is disabled", "enable it with UpdateComputeEnvironment"}, 0
 	case shape.Executor == Process && !e.HostJobs:
-		return Reason{Code: CodeHostJobs, "image host means a process of the host, and compute environment " + name + " does not allow that", "use the environment local, or tag this one drover:host-jobs=true"}, 1
+		return Reason{CodeHostJobs, "image host means a process of the host, and compute environment " + name + " does not allow that", "use the environment local, or tag this one drover:host-jobs=true"}, 1
 	case need.MilliVCPU > e.MaxMilliVCPU:
-		return Reason{Code: CodeEnvironment, fmt.Sprintf("asked %s vCPUs, compute environment %s has maxvCpus %s", resource.FormatVCPU(need.MilliVCPU), name, resource.FormatVCPU(e.MaxMilliVCPU)), "ask for less or raise maxvCpus"}, 2
+		return Reason{CodeEnvironment, fmt.Sprintf("asked %s vCPUs, compute environment %s has maxvCpus %s", resource.FormatVCPU(need.MilliVCPU), name, resource.FormatVCPU(e.MaxMilliVCPU)), "ask for less or raise maxvCpus"}, 2
 	}
 	var open, able, large int
 	var widest resource.Vector
@@ -74,26 +70,26 @@ func (s *State) check(name string, shape Shape) (Reason, int) {
 	}
 	switch {
 	case open == 0:
-		return Reason{Code: CodeNoHost, "no worker is connected", "start one with drover worker, or wait for it to come back"}, 3
+		return Reason{CodeNoHost, "no worker is connected", "start one with drover worker, or wait for it to come back"}, 3
 	case able == 0 && shape.Executor == Docker:
-		return Reason{Code: CodeEngine, "the job's image needs a container engine, and no connected host has one", "use image host, or install a container engine on a host"}, 4
+		return Reason{CodeEngine, "the job's image needs a container engine, and no connected host has one", "use image host, or install a container engine on a host"}, 4
 	case able == 0:
-		return Reason{Code: CodeNoHost, "no connected host runs processes", "start one with drover worker"}, 4
+		return Reason{CodeNoHost, "no connected host runs processes", "start one with drover worker"}, 4
 	case large == 0:
-		return Reason{Code: CodeResource, "no host is large enough: " + need.Missing(widest), "ask for less, or add a larger host"}, 5
+		return Reason{CodeResource, "no host is large enough: " + need.Missing(widest), "ask for less, or add a larger host"}, 5
 	case e.used+need.MilliVCPU > e.MaxMilliVCPU:
-		return Reason{Code: CodeCapacity, fmt.Sprintf("compute environment %s runs %s of its %s vCPUs, the job asks %s", name, resource.FormatVCPU(e.used), resource.FormatVCPU(e.MaxMilliVCPU), resource.FormatVCPU(need.MilliVCPU)), "wait for jobs to end, or raise maxvCpus"}, 6
+		return Reason{CodeCapacity, fmt.Sprintf("compute environment %s runs %s of its %s vCPUs, the job asks %s", name, resource.FormatVCPU(e.used), resource.FormatVCPU(e.MaxMilliVCPU), resource.FormatVCPU(need.MilliVCPU)), "wait for jobs to end, or raise maxvCpus"}, 6
 	}
 	var free resource.Vector
 	for _, h := range s.hosts {
 		if h.open && h.has(shape.Executor) && need.Fits(h.capacity) {
 			if need.Fits(h.free) {
-				return Reason{Code: CodeNext, "there is room; the job is next to be placed", ""}, 8
+				return Reason{CodeNext, "there is room; the job is next to be placed", ""}, 8
 			}
 			if h.free.MilliVCPU >= free.MilliVCPU {
 				free = h.free
 			}
 		}
 	}
-	return Reason{Code: CodeCapacity, "hosts are busy: " + need.Missing(free), "wait for jobs to end, or add a host"}, 7
+	return Reason{CodeCapacity, "hosts are busy: " + need.Missing(free), "wait for jobs to end, or add a host"}, 7
 }

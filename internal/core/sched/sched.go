@@ -86,13 +86,7 @@ type State struct {
 }
 
 // New gives an empty State.
-func New() *State { return &State{running: map[job.Ref]run{}} }
-
-// run is a unit that holds room.
-type run struct {
-	host, env string
-	need      resource.Vector
-}
+func New() *State { return &State{} }
 
 // Waiting is the number of RUNNABLE units.
 func (s *State) Waiting() int64 { return s.waiting }
@@ -212,9 +206,7 @@ func (s *State) Free(id string) resource.Vector {
 }
 
 // Take accounts for a unit that runs already (after a restart of the manager).
-func (s *State) Take(r job.Ref, queueName string, d Demand, hostID, env string, placed int64) {
-	need := d.Need
-	s.running[r] = run{hostID, env, need}
+func (s *State) Take(hostID, env string, need resource.Vector) {
 	if h := s.host(hostID); h != nil {
 		h.free = h.free.Sub(need)
 	}
@@ -252,8 +244,8 @@ func Order(k job.Key, again bool) int64 {
 
 // Add makes units [lo, hi) of a job wait in a queue. For a plain job lo is job.Whole and
 // hi is job.Whole+1. Units that wait already are not added again.
-func (s *State) Add(queueName string, d Demand, k job.Key, again bool, lo, hi int32) {
-	q, shape := s.queue(queueName), d.Shape
+func (s *State) Add(queueName string, shape Shape, k job.Key, again bool, lo, hi int32) {
+	q := s.queue(queueName)
 	if q == nil || lo >= hi {
 		return
 	}
@@ -271,8 +263,8 @@ func (s *State) Add(queueName string, d Demand, k job.Key, again bool, lo, hi in
 }
 
 // Remove takes units [lo, hi) of a job out of the waiting ones, wherever they wait.
-func (s *State) Remove(queueName string, d Demand, k job.Key, lo, hi int32) {
-	q, shape := s.queue(queueName), d.Shape
+func (s *State) Remove(queueName string, shape Shape, k job.Key, lo, hi int32) {
+	q := s.queue(queueName)
 	if q == nil {
 		return
 	}
@@ -332,9 +324,7 @@ func (s *State) Decide(limit int) []Placement {
 			}
 			h.free = h.free.Sub(b.shape.Need)
 			env.used += b.shape.Need.MilliVCPU
-			r := s.pop(b)
-			s.running[r] = run{h.id, env.Name, b.shape.Need}
-			out = append(out, Placement{Ref: r, Environment: env.Name, Host: h.id})
+			out = append(out, Placement{Ref: s.pop(b), Environment: env.Name, Host: h.id})
 			if len(b.entries) == 0 {
 				p = p.drop()
 			} else {
@@ -343,7 +333,7 @@ func (s *State) Decide(limit int) []Placement {
 		}
 	}
 	s.idle = true
-	return Plan{Places: out}
+	return out
 }
 
 // manyBuckets is how many shapes a queue may remember of which nothing waits. Jobs come in

@@ -1,6 +1,7 @@
 package manager
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"strconv"
@@ -50,12 +51,11 @@ type entry struct {
 	unit    job.Unit   // a plain job; of an array its parent
 	array   *job.Array // nil for a plain job
 	why     string     // statusReason of untouched children
-	shape   sched.Shape
-	open    int32    // AfterJob dependencies not yet satisfied
-	doomed  bool     // a job that it waits for as a whole has failed
-	paired  []*entry // N_TO_N partners that are not all SUCCEEDED
-	chained bool     // SEQUENTIAL
-	after   []waiter // jobs that wait for this one
+	open    int32      // AfterJob dependencies not yet satisfied
+	doomed  bool       // a job that it waits for as a whole has failed
+	paired  []*entry   // N_TO_N partners that are not all SUCCEEDED
+	chained bool       // SEQUENTIAL
+	after   []waiter   // jobs that wait for this one
 	tags    map[string]string
 	dirty   bool
 	endSeq  int64
@@ -198,7 +198,7 @@ func (c *Core) step(e *entry, i int32, ev job.Event, now Instant) (job.Change, e
 		return ch, err
 	}
 	if before.Status == job.Runnable && ch.Moved() && ch.To != job.Starting {
-		c.sched.Remove(e.spec.Queue, e.shape, e.spec.Key, i, i+1)
+		c.sched.Remove(e.spec.Queue, e.demand(i), e.spec.Key, i, i+1)
 	}
 	e.put(i, u)
 	c.touch(e)
@@ -207,13 +207,13 @@ func (c *Core) step(e *entry, i int32, ev job.Event, now Instant) (job.Change, e
 	}
 	c.moved(e, i, i, ch.From, ch.To, now)
 	if ch.Ended {
-		c.free(before, job.Ref{Key: e.spec.Key, Index: i}, e)
+		c.free(before, job.Ref{Key: e.spec.Key, Index: i}, now)
 		if ch.To == job.Runnable {
 			c.batch.History = append(c.batch.History, UnitRow{job.Ref{Key: e.spec.Key, Index: i}, u})
 		}
 	}
 	if ch.To == job.Runnable && ch.Moved() {
-		c.sched.Add(e.spec.Queue, e.shape, e.spec.Key, u.Attempt > 0, i, i+1)
+		c.sched.Add(e.spec.Queue, e.demand(i), e.spec.Key, u.Attempt > 0, i, i+1)
 	}
 	return ch, nil
 }
@@ -267,10 +267,19 @@ func logStream(s *job.Spec, i, attempt int32, fence uint32) string {
 	return name + "/default/" + hex.EncodeToString(sum[:16])
 }
 
-func shapeOf(s *job.Spec) sched.Shape {
-	x := sched.Docker
+// demand is what unit i asks of the scheduler. What it depends on, apart from the time at
+// which the unit became RUNNABLE, never changes.
+func (e *entry) demand(i int32) sched.Demand {
+	s, x := e.spec, sched.Docker
 	if s.Image == job.HostImage {
 		x = sched.Process
 	}
-	return sched.Shape{Need: s.Need, Executor: x}
+	since := e.unit.Ready
+	if i != job.Whole {
+		since = cmp.Or(e.array.Unit(i).Ready, since)
+	}
+	return sched.Demand{
+		Shape: sched.Shape{Need: s.Need, Executor: x}, Share: s.Share, Priority: s.Priority,
+		Timeout: s.TimeoutSeconds, Since: since,
+	}
 }

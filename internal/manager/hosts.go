@@ -49,15 +49,15 @@ func (c *Core) hold(e *entry, i int32, now Instant) {
 		h = c.addHost(HostRow{ID: u.Host}, now)
 	}
 	h.live[job.Ref{Key: e.spec.Key, Index: i}] = e
-	c.sched.Take(u.Host, u.Environment, e.spec.Need)
+	c.sched.Take(job.Ref{Key: e.spec.Key, Index: i}, e.spec.Queue, e.demand(i), u.Host, u.Environment, u.Placed)
 }
 
 // free gives back what an attempt held.
-func (c *Core) free(u job.Unit, r job.Ref, e *entry) {
+func (c *Core) free(u job.Unit, r job.Ref, now Instant) {
 	if h := c.hosts[u.Host]; h != nil {
 		delete(h.live, r)
 	}
-	c.sched.Release(u.Host, u.Environment, e.spec.Need)
+	c.sched.Release(r, now.Wall)
 }
 
 func (h *host) leases() []job.Ref {
@@ -226,7 +226,7 @@ func (c *Core) dropHost(h *host, now Instant) {
 
 // Schedule places what fits, up to limit units.
 func (c *Core) Schedule(limit int, now Instant) int {
-	places := c.sched.Decide(limit)
+	places := c.sched.Decide(now.Wall, limit).Places
 	for _, p := range places {
 		e := c.jobs[p.Ref.Key]
 		u := e.get(p.Ref.Index)

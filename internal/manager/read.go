@@ -56,7 +56,7 @@ func (m *Manager) Describe(ctx context.Context, names []string) ([]View, error) 
 	err = m.ask(ctx, func(c *Core) {
 		for i := range views {
 			if s := views[i].Unit.Status; s == job.Runnable || s == job.Pending {
-				views[i].Wait = c.Explain(views[i].Spec.ID, views[i].Index)
+				views[i].Wait = c.Explain(views[i].Spec.ID, views[i].Index, m.instant().Wall)
 			}
 		}
 	})

@@ -156,7 +156,7 @@ func retag(old, set map[string]string, remove []string) map[string]string {
 }
 
 // Explain says why a unit in memory waits; nil if it does not, or is not there.
-func (c *Core) Explain(id job.ID, i int32) *Wait {
+func (c *Core) Explain(id job.ID, i int32, now int64) *Wait {
 	e := c.byID[id]
 	if e == nil || e.array == nil && i != job.Whole {
 		return nil
@@ -179,8 +179,8 @@ func (c *Core) Explain(id job.ID, i int32) *Wait {
 	case job.Pending:
 		return e.dependencyWait(i)
 	case job.Runnable:
-		r := c.sched.Explain(e.spec.Queue, e.shape)
-		return &Wait{Code: r.Code, Reason: r.Text, Remedy: r.Remedy}
+		r := c.sched.Explain(e.spec.Queue, e.demand(i), job.Ref{Key: e.spec.Key, Index: i}, now)
+		return &Wait{Code: r.Code, Reason: r.Text, Remedy: r.Remedy, Position: r.Position}
 	}
 	return nil
 }

@@ -89,19 +89,19 @@ func (c *Core) setBase(e *entry, s job.Status, reason string, now Instant) {
 	if from == s || from.Terminal() || e.array.Untouched() == 0 {
 		return
 	}
+	if s == job.Runnable {
+		e.unit.Ready = now.Wall
+	}
 	e.array.Spans(func(lo, hi int32) {
 		switch {
 		case s == job.Runnable:
-			c.sched.Add(e.spec.Queue, e.shape, e.spec.Key, false, lo, hi)
+			c.sched.Add(e.spec.Queue, e.demand(job.Whole), e.spec.Key, false, lo, hi)
 		case from == job.Runnable:
-			c.sched.Remove(e.spec.Queue, e.shape, e.spec.Key, lo, hi)
+			c.sched.Remove(e.spec.Queue, e.demand(job.Whole), e.spec.Key, lo, hi)
 		}
 		c.moved(e, lo, hi-1, from, s, now)
 	})
 	e.array.SetBase(s)
-	if s == job.Runnable {
-		e.unit.Ready = now.Wall
-	}
 	e.why = reason
 	c.touch(e)
 	if s.Terminal() {

@@ -171,7 +171,7 @@ func (c *Core) acceptable(s *job.Spec, before siblings) error {
 func (c *Core) accept(s *job.Spec, now Instant) *entry {
 	s.Key = c.next
 	c.next++
-	e := &entry{spec: s, created: now.Wall, unit: job.Unit{Status: job.Submitted}, shape: shapeOf(s), tags: s.Tags}
+	e := &entry{spec: s, created: now.Wall, unit: job.Unit{Status: job.Submitted}, tags: s.Tags}
 	if s.Size > 0 {
 		e.array = job.NewArray(s.Size, job.Submitted)
 	}
@@ -220,7 +220,7 @@ func (c *Core) link(e *entry) {
 // adopt puts a job from the journal into memory, without deciding anything.
 func (c *Core) adopt(l Loaded, now Instant) {
 	s := l.Spec
-	e := &entry{spec: s, created: l.Created, shape: shapeOf(s), tags: l.Row.Tags, why: l.Row.BaseReason}
+	e := &entry{spec: s, created: l.Created, tags: l.Row.Tags, why: l.Row.BaseReason}
 	e.unit = job.Unit{
 		Status: l.Row.Status, StatusReason: l.Row.Reason, Cancelled: l.Row.Cancelled,
 		Terminated: l.Row.Terminated, UserReason: l.Row.UserReason, Ready: l.Row.Ready, Stopped: l.Row.Stopped,
@@ -246,18 +246,18 @@ func (c *Core) resume(e *entry, now Instant) {
 	c.link(e)
 	if e.array == nil {
 		if e.unit.Status == job.Runnable {
-			c.sched.Add(e.spec.Queue, e.shape, e.spec.Key, e.unit.Attempt > 0, job.Whole, job.Whole+1)
+			c.sched.Add(e.spec.Queue, e.demand(job.Whole), e.spec.Key, e.unit.Attempt > 0, job.Whole, job.Whole+1)
 		}
 		c.hold(e, job.Whole, now)
 		c.advance(e, now)
 		return
 	}
 	if e.array.Base() == job.Runnable {
-		e.array.Spans(func(lo, hi int32) { c.sched.Add(e.spec.Queue, e.shape, e.spec.Key, false, lo, hi) })
+		e.array.Spans(func(lo, hi int32) { c.sched.Add(e.spec.Queue, e.demand(job.Whole), e.spec.Key, false, lo, hi) })
 	}
 	for _, i := range e.array.Active() {
 		if u := e.array.Unit(i); u.Status == job.Runnable {
-			c.sched.Add(e.spec.Queue, e.shape, e.spec.Key, u.Attempt > 0, i, i+1)
+			c.sched.Add(e.spec.Queue, e.demand(i), e.spec.Key, u.Attempt > 0, i, i+1)
 		}
 		c.hold(e, i, now)
 	}

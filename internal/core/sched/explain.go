@@ -3,6 +3,7 @@ package sched
 import (
 	"fmt"
 
+	"drover/internal/core/job"
 	"drover/internal/core/resource"
 )
 
@@ -20,16 +21,24 @@ const (
 )
 
 // Reason is why a unit waits: a code, a sentence with numbers, and what would unblock it.
-type Reason struct{ Code, Text, Remedy string }
+type Reason struct {
+	Code, Text, Remedy string
+	Position           int64 // 1 = first in its queue; 0 = it does not wait here
+}
+
+func because(code, text, remedy string) Reason {
+	return Reason{Code: code, Text: text, Remedy: remedy}
+}
 
 // Explain says why units of a shape wait in a queue. It names the check that fails in the
 // environment that comes closest to running them.
-func (s *State) Explain(queueName string, shape Shape) Reason {
+func (s *State) Explain(queueName string, d Demand, r job.Ref, now int64) Reason {
+	shape := d.Shape
 	q := s.queue(queueName)
 	if q == nil {
-		return Reason{CodeDisabled, "the job queue " + queueName + " does not exist any more", "terminate the job"}
+		return because(CodeDisabled, "the job queue "+queueName+" does not exist any more", "terminate the job")
 	}
-	best, rank := Reason{CodeDisabled, "the job queue " + q.Name + " has no compute environment", "add one with UpdateJobQueue"}, -1
+	best, rank := because(CodeDisabled, "the job queue "+q.Name+" has no compute environment", "add one with UpdateJobQueue"), -1
 	for _, name := range q.Environments {
 		if r, n := s.check(name, shape); n > rank {
 			best, rank = r, n
@@ -44,11 +53,11 @@ func (s *State) check(name string, shape Shape) (Reason, int) {
 	need := shape.Need
 	switch {
 	case e == nil || e.gone || !e.Enabled:
-		return Reason{CodeDisabled, "compute environment " + name + " is disabled", "enable it with UpdateComputeEnvironment"}, 0
+		return because(CodeDisabled, "compute environment "+name+" is disabled", "enable it with UpdateComputeEnvironment"), 0
 	case shape.Executor == Process && !e.HostJobs:
-		return Reason{CodeHostJobs, "image host means a process of the host, and compute environment " + name + " does not allow that", "use the environment local, or tag this one drover:host-jobs=true"}, 1
+		return because(CodeHostJobs, "image host means a process of the host, and compute environment "+name+" does not allow that", "use the environment local, or tag this one drover:host-jobs=true"), 1
 	case need.MilliVCPU > e.MaxMilliVCPU:
-		return Reason{CodeEnvironment, fmt.Sprintf("asked %s vCPUs, compute environment %s has maxvCpus %s", resource.FormatVCPU(need.MilliVCPU), name, resource.FormatVCPU(e.MaxMilliVCPU)), "ask for less or raise maxvCpus"}, 2
+		return because(CodeEnvironment, fmt.Sprintf("asked %s vCPUs, compute environment %s has maxvCpus %s", resource.FormatVCPU(need.MilliVCPU), name, resource.FormatVCPU(e.MaxMilliVCPU)), "ask for less or raise maxvCpus"), 2
 	}
 	var open, able, large int
 	var widest resource.Vector
@@ -70,26 +79,26 @@ func (s *State) check(name string, shape Shape) (Reason, int) {
 	}
 	switch {
 	case open == 0:
-		return Reason{CodeNoHost, "no worker is connected", "start one with drover worker, or wait for it to come back"}, 3
+		return because(CodeNoHost, "no worker is connected", "start one with drover worker, or wait for it to come back"), 3
 	case able == 0 && shape.Executor == Docker:
-		return Reason{CodeEngine, "the job's image needs a container engine, and no connected host has one", "use image host, or install a container engine on a host"}, 4
+		return because(CodeEngine, "the job's image needs a container engine, and no connected host has one", "use image host, or install a container engine on a host"), 4
 	case able == 0:
-		return Reason{CodeNoHost, "no connected host runs processes", "start one with drover worker"}, 4
+		return because(CodeNoHost, "no connected host runs processes", "start one with drover worker"), 4
 	case large == 0:
-		return Reason{CodeResource, "no host is large enough: " + need.Missing(widest), "ask for less, or add a larger host"}, 5
+		return because(CodeResource, "no host is large enough: "+need.Missing(widest), "ask for less, or add a larger host"), 5
 	case e.used+need.MilliVCPU > e.MaxMilliVCPU:
-		return Reason{CodeCapacity, fmt.Sprintf("compute environment %s runs %s of its %s vCPUs, the job asks %s", name, resource.FormatVCPU(e.used), resource.FormatVCPU(e.MaxMilliVCPU), resource.FormatVCPU(need.MilliVCPU)), "wait for jobs to end, or raise maxvCpus"}, 6
+		return because(CodeCapacity, fmt.Sprintf("compute environment %s runs %s of its %s vCPUs, the job asks %s", name, resource.FormatVCPU(e.used), resource.FormatVCPU(e.MaxMilliVCPU), resource.FormatVCPU(need.MilliVCPU)), "wait for jobs to end, or raise maxvCpus"), 6
 	}
 	var free resource.Vector
 	for _, h := range s.hosts {
 		if h.open && h.has(shape.Executor) && need.Fits(h.capacity) {
 			if need.Fits(h.free) {
-				return Reason{CodeNext, "there is room; the job is next to be placed", ""}, 8
+				return because(CodeNext, "there is room; the job is next to be placed", ""), 8
 			}
 			if h.free.MilliVCPU >= free.MilliVCPU {
 				free = h.free
 			}
 		}
 	}
-	return Reason{CodeCapacity, "hosts are busy: " + need.Missing(free), "wait for jobs to end, or add a host"}, 7
+	return because(CodeCapacity, "hosts are busy: "+need.Missing(free), "wait for jobs to end, or add a host"), 7
 }

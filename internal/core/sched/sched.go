@@ -60,6 +60,21 @@ type bucket struct {
 type queue struct {
 	job.Queue
 	buckets []*bucket
+	fair    *FairShare
+	quotas  []QuotaShare
+	charges []charge
+}
+
+type charge struct {
+	share  string
+	amount float64
+	at     int64
+}
+
+type token struct {
+	name          string
+	total, used   int64
+	replenishable bool
 }
 
 type environment struct {
@@ -83,10 +98,18 @@ type State struct {
 	hosts        []*host        // by id
 	waiting      int64
 	idle         bool // the last pass placed all that fits, and nothing has changed since
+	running      map[job.Ref]run
+	tokens       []*token
 }
 
 // New gives an empty State.
-func New() *State { return &State{} }
+func New() *State { return &State{running: map[job.Ref]run{}} }
+
+// run is a unit that holds room.
+type run struct {
+	host, env string
+	need      resource.Vector
+}
 
 // Waiting is the number of RUNNABLE units.
 func (s *State) Waiting() int64 { return s.waiting }
@@ -128,6 +151,78 @@ func (s *State) SetQueue(q job.Queue) {
 	slices.SortFunc(s.queues, func(a, b *queue) int {
 		return cmp.Or(cmp.Compare(b.Priority, a.Priority), strings.Compare(a.Name, b.Name))
 	})
+}
+
+// SetPolicy gives a queue its fair-share policy; nil is first in, first out.
+func (s *State) SetPolicy(queueName string, p *FairShare) {
+	if q := s.queue(queueName); q != nil {
+		q.fair = p
+	}
+}
+
+// SetQuotas divides a queue into quota shares; nil is none.
+func (s *State) SetQuotas(queueName string, quotas []QuotaShare) {
+	if q := s.queue(queueName); q != nil {
+		q.quotas = quotas
+	}
+}
+
+// Charge adds to the usage of a share what it used before this State began: vCPU
+// thousandths times microseconds, as of the time at.
+func (s *State) Charge(queueName, share string, amount float64, at int64) {
+	if q := s.queue(queueName); q != nil {
+		q.charges = append(q.charges, charge{share, amount, at})
+	}
+}
+
+// SetToken says how many tokens of a name there are, those in use included. Tokens that
+// are not replenishable are spent when the unit that holds them ends: from then on there
+// are so many fewer, and whoever keeps the total must subtract them too.
+func (s *State) SetToken(name string, total int64, replenishable bool) {
+	t := s.token(name)
+	if t == nil {
+		t = &token{name: name}
+		s.tokens = append(s.tokens, t)
+	}
+	t.total, t.replenishable = total, replenishable
+}
+
+// RemoveToken forgets a consumable resource: units that ask for it wait.
+func (s *State) RemoveToken(name string) {
+	s.tokens = slices.DeleteFunc(s.tokens, func(t *token) bool { return t.name == name })
+}
+
+// TokenUse is how much of a consumable resource there is, and how much of it is in use.
+func (s *State) TokenUse(name string) (total, used int64) {
+	if t := s.token(name); t != nil {
+		return t.total, t.used
+	}
+	return 0, 0
+}
+
+func (s *State) token(name string) *token {
+	for _, t := range s.tokens {
+		if t.name == name {
+			return t
+		}
+	}
+	return nil
+}
+
+// Snapshot lists the first n entries of a queue in the order of dispatch.
+func (s *State) Snapshot(queueName string, n int) []Front {
+	q := s.queue(queueName)
+	if q == nil {
+		return nil
+	}
+	var out []Front
+	for _, b := range q.buckets {
+		for _, e := range b.entries {
+			out = append(out, Front{Key: e.key, Index: e.spans[0].lo})
+		}
+	}
+	slices.SortFunc(out, func(a, b Front) int { return cmp.Compare(a.Key, b.Key) })
+	return out[:min(n, len(out))]
 }
 
 // RemoveQueue forgets a queue and whatever waits in it.
@@ -206,7 +301,9 @@ func (s *State) Free(id string) resource.Vector {
 }
 
 // Take accounts for a unit that runs already (after a restart of the manager).
-func (s *State) Take(hostID, env string, need resource.Vector) {
+func (s *State) Take(r job.Ref, queueName string, d Demand, hostID, env string, placed int64) {
+	need := d.Need
+	s.running[r] = run{hostID, env, need}
 	if h := s.host(hostID); h != nil {
 		h.free = h.free.Sub(need)
 	}
@@ -219,7 +316,13 @@ func (s *State) Take(hostID, env string, need resource.Vector) {
 }
 
 // Release gives back what a unit held.
-func (s *State) Release(hostID, env string, need resource.Vector) {
+func (s *State) Release(r job.Ref, now int64) {
+	u, ok := s.running[r]
+	if !ok {
+		return
+	}
+	delete(s.running, r)
+	hostID, env, need := u.host, u.env, u.need
 	s.idle = false
 	if h := s.host(hostID); h != nil {
 		h.free = h.free.Add(need)
@@ -244,8 +347,8 @@ func Order(k job.Key, again bool) int64 {
 
 // Add makes units [lo, hi) of a job wait in a queue. For a plain job lo is job.Whole and
 // hi is job.Whole+1. Units that wait already are not added again.
-func (s *State) Add(queueName string, shape Shape, k job.Key, again bool, lo, hi int32) {
-	q := s.queue(queueName)
+func (s *State) Add(queueName string, d Demand, k job.Key, again bool, lo, hi int32) {
+	q, shape := s.queue(queueName), d.Shape
 	if q == nil || lo >= hi {
 		return
 	}
@@ -263,8 +366,8 @@ func (s *State) Add(queueName string, shape Shape, k job.Key, again bool, lo, hi
 }
 
 // Remove takes units [lo, hi) of a job out of the waiting ones, wherever they wait.
-func (s *State) Remove(queueName string, shape Shape, k job.Key, lo, hi int32) {
-	q := s.queue(queueName)
+func (s *State) Remove(queueName string, d Demand, k job.Key, lo, hi int32) {
+	q, shape := s.queue(queueName), d.Shape
 	if q == nil {
 		return
 	}
@@ -306,15 +409,15 @@ func (b *bucket) drop(e *entry) {
 
 // Decide places waiting units until nothing fits or limit is reached. What it places is
 // accounted for and no longer waits.
-func (s *State) Decide(limit int) []Placement {
+func (s *State) Decide(now int64, limit int) Plan {
 	if s.waiting == 0 || s.idle {
-		return nil
+		return Plan{}
 	}
 	var out []Placement
 	for _, q := range s.queues {
 		for p := q.pass(); len(p) > 0; {
 			if len(out) >= limit {
-				return out
+				return Plan{Places: out}
 			}
 			b := p[0]
 			env, h := s.place(q, b.shape)
@@ -324,7 +427,9 @@ func (s *State) Decide(limit int) []Placement {
 			}
 			h.free = h.free.Sub(b.shape.Need)
 			env.used += b.shape.Need.MilliVCPU
-			out = append(out, Placement{Ref: s.pop(b), Environment: env.Name, Host: h.id})
+			r := s.pop(b)
+			s.running[r] = run{h.id, env.Name, b.shape.Need}
+			out = append(out, Placement{Ref: r, Environment: env.Name, Host: h.id})
 			if len(b.entries) == 0 {
 				p = p.drop()
 			} else {
@@ -333,7 +438,7 @@ func (s *State) Decide(limit int) []Placement {
 		}
 	}
 	s.idle = true
-	return out
+	return Plan{Places: out}
 }
 
 // manyBuckets is how many shapes a queue may remember of which nothing waits. Jobs come in

@@ -21,6 +21,10 @@ func process(milli int64) sched.Shape {
 	return sched.Shape{Need: vector(milli, 1), Executor: sched.Process}
 }
 
+func ask(s sched.Shape) sched.Demand { return sched.Demand{Shape: s} }
+
+func decide(s *sched.State, limit int) []sched.Placement { return s.Decide(0, limit).Places }
+
 // cluster is one queue on one environment of 100 vCPUs, and hosts with so many vCPUs each.
 func cluster(vcpus ...int64) *sched.State {
 	s := sched.New()
@@ -35,7 +39,7 @@ func cluster(vcpus ...int64) *sched.State {
 }
 
 func add(s *sched.State, queue string, shape sched.Shape, k job.Key) {
-	s.Add(queue, shape, k, false, job.Whole, job.Whole+1)
+	s.Add(queue, ask(shape), k, false, job.Whole, job.Whole+1)
 }
 
 func keys(places []sched.Placement) string {
@@ -52,7 +56,7 @@ func TestOrder(t *testing.T) {
 		for _, k := range []job.Key{3, 1, 2} {
 			add(s, "q", process(1000), k)
 		}
-		if got := keys(s.Decide(10)); got != "1 2" {
+		if got := keys(decide(s, 10)); got != "1 2" {
 			t.Error(got)
 		}
 	})
@@ -62,16 +66,16 @@ func TestOrder(t *testing.T) {
 		add(s, "q", process(1000), 1)
 		add(s, "q", process(1000), 2)
 		add(s, "high", process(1000), 3)
-		if got := keys(s.Decide(10)); got != "3 1" {
+		if got := keys(decide(s, 10)); got != "3 1" {
 			t.Error(got)
 		}
 	})
 	t.Run("a retried unit goes first", func(t *testing.T) {
 		s := cluster(2)
 		add(s, "q", process(1000), 1)
-		s.Add("q", process(1000), 2, true, job.Whole, job.Whole+1)
+		s.Add("q", ask(process(1000)), 2, true, job.Whole, job.Whole+1)
 		add(s, "q", process(1000), 3)
-		if got := keys(s.Decide(10)); got != "2 1" {
+		if got := keys(decide(s, 10)); got != "2 1" {
 			t.Error(got)
 		}
 	})
@@ -79,15 +83,15 @@ func TestOrder(t *testing.T) {
 		s := cluster(2)
 		add(s, "q", process(4000), 1)
 		add(s, "q", process(1000), 2)
-		if got := keys(s.Decide(10)); got != "2" || s.Waiting() != 1 {
+		if got := keys(decide(s, 10)); got != "2" || s.Waiting() != 1 {
 			t.Error(got, s.Waiting())
 		}
 	})
 	t.Run("work spreads", func(t *testing.T) {
 		s := cluster(2, 2)
-		s.Add("q", process(1000), 1, false, 0, 4)
+		s.Add("q", ask(process(1000)), 1, false, 0, 4)
 		var hosts []string
-		for _, p := range s.Decide(10) {
+		for _, p := range decide(s, 10) {
 			hosts = append(hosts, p.Host)
 		}
 		if got := strings.Join(hosts, " "); got != "h0 h1 h0 h1" {
@@ -96,8 +100,8 @@ func TestOrder(t *testing.T) {
 	})
 	t.Run("no more than asked for", func(t *testing.T) {
 		s := cluster(8)
-		s.Add("q", process(1000), 1, false, 0, 8)
-		if got := s.Decide(3); len(got) != 3 || got[2].Ref != (job.Ref{Key: 1, Index: 2}) || s.Waiting() != 5 {
+		s.Add("q", ask(process(1000)), 1, false, 0, 8)
+		if got := decide(s, 3); len(got) != 3 || got[2].Ref != (job.Ref{Key: 1, Index: 2}) || s.Waiting() != 5 {
 			t.Error(got, s.Waiting())
 		}
 	})
@@ -105,8 +109,8 @@ func TestOrder(t *testing.T) {
 		s := cluster(8)
 		s.SetEnvironment(job.Environment{Name: "first", Enabled: true, HostJobs: true, MaxMilliVCPU: 1000})
 		s.SetQueue(job.Queue{Name: "q", Priority: 1, Enabled: true, Environments: []string{"first", "local"}})
-		s.Add("q", process(1000), 1, false, 0, 2)
-		if got := s.Decide(9); len(got) != 2 || got[0].Environment != "first" || got[1].Environment != "local" {
+		s.Add("q", ask(process(1000)), 1, false, 0, 2)
+		if got := decide(s, 9); len(got) != 2 || got[0].Environment != "first" || got[1].Environment != "local" {
 			t.Error(got)
 		}
 	})
@@ -118,23 +122,23 @@ func TestEnvironmentComesBack(t *testing.T) {
 	small := job.Environment{Name: "small", Enabled: true, HostJobs: true, MaxMilliVCPU: 2000}
 	s.SetEnvironment(small)
 	s.SetQueue(job.Queue{Name: "q", Enabled: true, Environments: []string{"small"}})
-	s.Add("q", process(1000), 1, false, 0, 6)
-	first := s.Decide(9)
+	s.Add("q", ask(process(1000)), 1, false, 0, 6)
+	first := decide(s, 9)
 	s.RemoveEnvironment("small")
-	if got := s.Decide(9); len(first) != 2 || len(got) != 0 {
+	if got := decide(s, 9); len(first) != 2 || len(got) != 0 {
 		t.Fatalf("placed %v, and %v in an environment that is gone", first, got)
 	}
 	s.SetEnvironment(small)
-	if got := s.Decide(9); len(got) != 0 {
+	if got := decide(s, 9); len(got) != 0 {
 		t.Errorf("it came back full, and took %v", got)
 	}
-	s.Release(first[0].Host, "small", process(1000).Need)
-	if got := s.Decide(9); len(got) != 1 {
+	s.Release(first[0].Ref, 0)
+	if got := decide(s, 9); len(got) != 1 {
 		t.Errorf("one ended, and %v were placed", got)
 	}
 	s.RemoveEnvironment("small")
-	s.Release(first[1].Host, "small", process(1000).Need)
-	s.Release(first[0].Host, "small", process(1000).Need)
+	s.Release(first[1].Ref, 0)
+	s.Release(first[0].Ref, 0)
 	if strings.Contains(s.Picture(), "small uses") {
 		t.Errorf("it is empty and gone, and still there:\n%s", s.Picture())
 	}
@@ -163,14 +167,14 @@ func TestExplain(t *testing.T) {
 		{"no process executor", process(1000), func(s *sched.State) { s.SetHost("h0", vector(4000, 1000), []string{sched.Docker}) }, sched.CodeNoHost, "runs processes"},
 		{"no host is large enough", process(5000), func(*sched.State) {}, sched.CodeResource, "VCPU: asked 5.0, available 4.0"},
 		{"environment full", process(2000), func(s *sched.State) {
-			s.Take("elsewhere", "local", vector(99_000, 0))
+			s.Take(job.Ref{Key: 99}, "q", ask(process(99_000)), "elsewhere", "local", 0)
 		}, sched.CodeCapacity, "runs 99.0 of its 100.0 vCPUs"},
-		{"hosts busy", process(2000), func(s *sched.State) { s.Take("h0", "local", vector(3000, 0)) }, sched.CodeCapacity, "hosts are busy: VCPU: asked 2.0, available 1.0"},
+		{"hosts busy", process(2000), func(s *sched.State) { s.Take(job.Ref{Key: 99}, "q", ask(process(3000)), "h0", "local", 0) }, sched.CodeCapacity, "hosts are busy: VCPU: asked 2.0, available 1.0"},
 		{"next", process(2000), func(*sched.State) {}, sched.CodeNext, "next"},
 	} {
 		s := cluster(4)
 		c.build(s)
-		r := s.Explain("q", c.shape)
+		r := s.Explain("q", ask(c.shape), job.Ref{Key: 9, Index: job.Whole}, 0)
 		if r.Code != c.code || !strings.Contains(r.Text, c.words) {
 			t.Errorf("%s: %+v, want %s with %q", c.name, r, c.code, c.words)
 		}
@@ -178,7 +182,7 @@ func TestExplain(t *testing.T) {
 	s := cluster(4)
 	s.SetEnvironment(job.Environment{Name: "off"})
 	s.SetQueue(job.Queue{Name: "q", Environments: []string{"off", "local"}})
-	if r := s.Explain("q", process(5000)); r.Code != sched.CodeResource {
+	if r := s.Explain("q", ask(process(5000)), job.Ref{Key: 9, Index: job.Whole}, 0); r.Code != sched.CodeResource {
 		t.Errorf("of two environments the one that comes closer explains: %+v", r)
 	}
 }
@@ -250,8 +254,8 @@ func TestSchedulerProperties(t *testing.T) {
 				w := waits{queue: rapid.SampledFrom([]string{"a", "b"}).Draw(t, "queue"), shape: rapid.IntRange(0, 2).Draw(t, "shape")}
 				lo := rapid.Int32Range(0, 3).Draw(t, "lo")
 				hi := lo + rapid.Int32Range(1, 4).Draw(t, "children")
-				m.s.Add(w.queue, m.shapes[w.shape], next, w.again, lo, hi)
-				m.s.Add(w.queue, m.shapes[w.shape], next, w.again, lo, hi) // waits already: not twice
+				m.s.Add(w.queue, ask(m.shapes[w.shape]), next, w.again, lo, hi)
+				m.s.Add(w.queue, ask(m.shapes[w.shape]), next, w.again, lo, hi) // waits already: not twice
 				for i := lo; i < hi; i++ {
 					m.waiting[job.Ref{Key: next, Index: i}] = w
 				}
@@ -288,7 +292,7 @@ func (m *model) remove(t *rapid.T) {
 	}
 	r := rapid.SampledFrom(refs).Draw(t, "removed")
 	w := m.waiting[r]
-	m.s.Remove(w.queue, m.shapes[w.shape], r.Key, r.Index, r.Index+1)
+	m.s.Remove(w.queue, ask(m.shapes[w.shape]), r.Key, r.Index, r.Index+1)
 	delete(m.waiting, r)
 }
 
@@ -309,20 +313,20 @@ func (m *model) end(t *rapid.T) {
 	i := rapid.IntRange(0, len(m.running)-1).Draw(t, "ended")
 	p := m.running[i]
 	m.running = slices.Delete(m.running, i, i+1)
-	m.s.Release(p.Host, p.Environment, p.need)
+	m.s.Release(p.Ref, 0)
 	if rapid.Bool().Draw(t, "again") {
 		shape := slices.IndexFunc(m.shapes, func(s sched.Shape) bool { return s.Need == p.need })
 		w := waits{queue: rapid.SampledFrom([]string{"a", "b"}).Draw(t, "queue"), shape: shape, again: true}
 		if p.Environment == "x" {
 			w.queue = "a"
 		}
-		m.s.Add(w.queue, m.shapes[shape], p.Ref.Key, true, p.Ref.Index, p.Ref.Index+1)
+		m.s.Add(w.queue, ask(m.shapes[shape]), p.Ref.Key, true, p.Ref.Index, p.Ref.Index+1)
 		m.waiting[p.Ref] = w
 	}
 }
 
 func (m *model) decide(t *rapid.T, limit int) {
-	places := m.s.Decide(limit)
+	places := decide(m.s, limit)
 	if len(places) > limit {
 		t.Fatalf("%d placements, %d were asked for", len(places), limit)
 	}
@@ -392,7 +396,7 @@ func (m *model) exhausted(t *rapid.T) {
 				}
 			}
 		}
-		if why := m.s.Explain(w.queue, m.shapes[w.shape]); why.Code == sched.CodeNext || why.Text == "" {
+		if why := m.s.Explain(w.queue, ask(m.shapes[w.shape]), r, 0); why.Code == sched.CodeNext || why.Text == "" {
 			t.Fatalf("%v fits nowhere, and its reason is %+v", r, why)
 		}
 	}
@@ -417,11 +421,12 @@ func BenchmarkDecideManyShapes(b *testing.B) {
 	for k := job.Key(1); k <= 10_000; k++ {
 		add(s, "q", sched.Shape{Need: vector(1000, int64(k%900)), Executor: sched.Process}, k)
 	}
-	places := s.Decide(100)
+	places := decide(s, 100)
 	for b.Loop() {
 		p := places[0]
-		s.Release(p.Host, p.Environment, vector(1000, int64(p.Ref.Key%900)))
-		got := s.Decide(100)
+		s.Release(p.Ref, 0)
+		add(s, "q", sched.Shape{Need: vector(1000, int64(p.Ref.Key%900)), Executor: sched.Process}, p.Ref.Key+1_000_000)
+		got := decide(s, 100)
 		if len(got) == 0 {
 			b.Fatal("nothing was placed")
 		}
@@ -431,11 +436,11 @@ func BenchmarkDecideManyShapes(b *testing.B) {
 
 func BenchmarkDecideArray(b *testing.B) {
 	s := cluster(4)
-	s.Add("q", process(1000), 1, false, 0, 1<<30)
-	places := s.Decide(100)
+	s.Add("q", ask(process(1000)), 1, false, 0, 1<<30)
+	places := decide(s, 100)
 	for b.Loop() {
 		p := places[0]
-		s.Release(p.Host, p.Environment, process(1000).Need)
-		places = append(places[1:], s.Decide(100)...)
+		s.Release(p.Ref, 0)
+		places = append(places[1:], decide(s, 100)...)
 	}
 }

@@ -28,7 +28,8 @@ type checker struct {
 
 type hostBook struct {
 	capacity, used resource.Vector
-	known          bool // has a row
+	last           resource.Vector // its capacity before the batch under way
+	known          bool            // has a row
 }
 
 // book is what the journal's transitions say of one job.
@@ -63,6 +64,9 @@ func (c *checker) before(*manager.Batch) {
 	for _, e := range c.w.paper.envs {
 		c.most[e.Name] = e.MaxMilliVCPU
 	}
+	for _, k := range c.hosts { // each by itself: the order does not matter
+		k.last = k.capacity
+	}
 }
 
 // decided is called when a manager hands over a batch. Leases may not run out while the
@@ -94,7 +98,7 @@ func (c *checker) batch(b *manager.Batch) {
 	granted := map[string]bool{}
 	for i := range b.Units {
 		if c.unit(&b.Units[i]) {
-			granted[b.Units[i].Environment] = true
+			granted[b.Units[i].Environment], granted[b.Units[i].Host] = true, true
 		}
 	}
 	for _, h := range b.Hosts {
@@ -299,12 +303,12 @@ func (c *checker) account(b *book, r *manager.UnitRow, sign int64) {
 	c.used[r.Environment] += sign * n.MilliVCPU
 }
 
-// capacity is I15. An environment may be above its limit after the limit was lowered, but
-// no lease may be granted then.
+// capacity is I15. A host or an environment may be above its limit after the limit was
+// lowered, but no lease may be granted then. granted has the names of both.
 func (c *checker) capacity(b *manager.Batch, granted map[string]bool) {
 	for i := range b.Units {
 		r := &b.Units[i]
-		if k := c.hosts[r.Host]; r.Status.Live() && !k.used.Fits(k.capacity) {
+		if k := c.hosts[r.Host]; r.Status.Live() && granted[r.Host] && !k.used.Fits(k.capacity) && !k.used.Fits(k.last) {
 			c.w.broken("I15", "host %s has %+v and its leases hold %+v", r.Host, k.capacity, k.used)
 		}
 	}

@@ -122,13 +122,16 @@ func (c *checker) endAcked(kind job.EventKind, r *receipt, index int32) {
 	}
 }
 
+// compareEvery is how many quiet turns pass between two comparisons.
+const compareEvery = 40
+
 // stepped is called after each turn of a manager's loop. Now and then, when nothing is
 // under way, its Core is held against one made from the rows.
 func (c *checker) stepped(s *server) {
 	if !s.ready() || s != c.w.server || s.desk.InFlight() > 0 || s.desk.Busy() {
 		return
 	}
-	if c.quiet++; c.quiet%40 == 0 {
+	if c.quiet++; c.quiet%compareEvery == 0 {
 		c.compare(s)
 	}
 }
@@ -256,14 +259,14 @@ func (c *checker) waits(s *server, b *book) {
 	if b.parent.Terminal() {
 		return
 	}
-	if w := s.core.Explain(b.id, job.Whole, s.instant().Wall); w == nil || w.Code == "" || w.Reason == "" {
+	if w := s.core.Explain(b.id, job.Whole); w == nil || w.Code == "" || w.Reason == "" {
 		c.w.broken("I27", "%s is %s and does not say why", b.plan.name, b.parent)
 	}
 	for i := range b.children {
 		if b.children[i].Terminal() {
 			continue
 		}
-		if w := s.core.Explain(b.id, int32(i), s.instant().Wall); w == nil || w.Code == "" || w.Reason == "" {
+		if w := s.core.Explain(b.id, int32(i)); w == nil || w.Code == "" || w.Reason == "" {
 			c.w.broken("I27", "%s:%d is %s and does not say why", b.plan.name, i, b.children[i])
 		}
 	}

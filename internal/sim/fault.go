@@ -12,7 +12,7 @@ func (w *world) nextFault() {
 func (w *world) fault() {
 	s := w.server
 	h := w.hosts[w.rng.IntN(len(w.hosts))]
-	switch w.rng.IntN(17) {
+	switch w.rng.IntN(18) {
 	case 0:
 		w.crashServer()
 	case 1:
@@ -53,6 +53,8 @@ func (w *world) fault() {
 	case 15:
 		h.skew = w.between(-4*second, 4*second)
 	case 16:
+		h.drain(w.between(second, 30*second))
+	case 17:
 		if !h.gone && w.chance(0.5) {
 			h.remove()
 			w.after(w.between(0, 10*second), w.addHost)

@@ -17,6 +17,7 @@ type host struct {
 	boot      string
 	reboots   int
 	gone      bool // removed for ever
+	draining  bool // its worker is about to leave: it offers nothing
 	skew      int64
 	net       wire
 	procs     []*proc // of the launcher, in order of start

@@ -70,6 +70,7 @@ func (s *server) load(cause error) {
 	s.term = p.lead()
 	s.core = manager.New(options(), p.image(), s.instant())
 	s.grace = s.w.now + leaseTTL
+	s.w.check.quiet = compareEvery - 1 // hold it against the rows as soon as it is at rest
 	if s.desk == nil {
 		s.post = manager.NewPost()
 		s.desk = manager.NewDesk(s.core, s.post)

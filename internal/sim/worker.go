@@ -5,6 +5,7 @@ import (
 
 	"drover/internal/core/fault"
 	"drover/internal/core/job"
+	"drover/internal/core/resource"
 	"drover/internal/manager"
 )
 
@@ -90,6 +91,9 @@ func (k *worker) hello() {
 	k.greeting, k.session = true, ""
 	h := k.h
 	m := manager.Hello{Host: h.id, Boot: h.boot, Capacity: h.capacity, Executors: h.executors, Held: slices.Clone(k.preparing)}
+	if h.draining {
+		m.Capacity = resource.Vector{}
+	}
 	for _, p := range h.procs {
 		m.Held = append(m.Held, p.a.Lease)
 	}
@@ -286,6 +290,22 @@ func (k *worker) acknowledged(reports []job.Report, refused []error) {
 			k.h.kill(r.Lease)
 		}
 	}
+}
+
+// drain makes the worker offer nothing for a while, as before it leaves.
+func (h *host) drain(d int64) {
+	if h.gone || h.draining {
+		return
+	}
+	h.w.note("host %s drains for %.1f s", h.id, float64(d)/1e6)
+	h.draining = true
+	again := func() {
+		if k := h.worker; k != nil {
+			k.event(k.hello)
+		}
+	}
+	again()
+	h.w.after(d, func() { h.draining = false; again() })
 }
 
 // pause stops the worker's process, but not what its launcher runs.

@@ -259,14 +259,14 @@ func (c *checker) waits(s *server, b *book) {
 	if b.parent.Terminal() {
 		return
 	}
-	if w := s.core.Explain(b.id, job.Whole); w == nil || w.Code == "" || w.Reason == "" {
+	if w := s.core.Explain(b.id, job.Whole, s.instant().Wall); w == nil || w.Code == "" || w.Reason == "" {
 		c.w.broken("I27", "%s is %s and does not say why", b.plan.name, b.parent)
 	}
 	for i := range b.children {
 		if b.children[i].Terminal() {
 			continue
 		}
-		if w := s.core.Explain(b.id, int32(i)); w == nil || w.Code == "" || w.Reason == "" {
+		if w := s.core.Explain(b.id, int32(i), s.instant().Wall); w == nil || w.Code == "" || w.Reason == "" {
 			c.w.broken("I27", "%s:%d is %s and does not say why", b.plan.name, i, b.children[i])
 		}
 	}

@@ -63,7 +63,7 @@ var mutants = []mutant{
 	{"messages before commit", []edit{{deskFile, "\tcommit(b, func(err error) {", "\tpost.Done(b)\n\tcommit(b, func(err error) {"}}},
 	{"a stop is not sent again", []edit{{hostsFile, "if e.get(r.Index).Terminated {", "if false {"}}},
 	{"a start is not sent again", []edit{{hostsFile, "if !held[r] {", "if false {"}}},
-	{"what an attempt held is not given back", []edit{{hostsFile, "\tc.sched.Release(u.Host, u.Environment, e.spec.Need)\n", ""}}},
+	{"what an attempt held is not given back", []edit{{hostsFile, "\tc.sched.Release(r, now.Wall)\n", ""}}},
 	{"a new launcher goes unnoticed", []edit{{hostsFile, "if h != nil && h.row.Boot != m.Boot {", "if false {"}}},
 	{"no grace after a start", []edit{{hostsFile, "h := &host{row: r, expires: now.Mono + c.opt.LeaseTTL,", "h := &host{row: r, expires: now.Mono,"}}},
 	{"no grace after a pause", []edit{{hostsFile, "paused := now.Mono-c.tick > c.opt.LeaseTTL/2", "paused := false"}}},

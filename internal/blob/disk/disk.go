@@ -95,7 +95,10 @@ func Open(root string, opt Options) (*Store, error) {
 func (s *Store) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.current.dir.Close()
+	if err := s.current.dir.Close(); err != nil && !errors.Is(err, fs.ErrClosed) {
+		return fmt.Errorf("blob: close %s: %w", s.root, err)
+	}
+	return nil
 }
 
 // exit is Fatal until Options name another; 70 is EX_SOFTWARE of sysexits.

@@ -76,16 +76,18 @@ func (o *vault) bucket(name string) (*bucket, error) {
 	return b, nil
 }
 
-// publish puts a changed bucket, or nil for a deleted one, into the cache. The caller holds
-// bucketsMu.
-func (o *vault) publish(name string, b *bucket) {
-	list := maps.Clone(*o.buckets.Load())
-	if b == nil {
-		delete(list, name)
-	} else {
-		list[name] = b
+// publish puts a new or changed bucket into the cache, with its configuration as it was
+// stored: what came with a request lies in memory that the library uses again. The caller
+// holds bucketsMu.
+func (o *vault) publish(b *bucket, config []byte) error {
+	b.name, b.versioning, b.config = strings.Clone(b.name), strings.Clone(b.versioning), bucketConfig{}
+	if err := json.Unmarshal(config, &b.config); err != nil {
+		return err
 	}
+	list := maps.Clone(*o.buckets.Load())
+	list[b.name] = b
 	o.buckets.Store(&list)
+	return nil
 }
 
 // configure changes a bucket.
@@ -111,8 +113,7 @@ func (o *vault) configure(ctx context.Context, name string, fn func(b *bucket) e
 	if err != nil {
 		return o.explain("bucket "+name, err)
 	}
-	o.publish(name, &b)
-	return nil
+	return o.publish(&b, config)
 }
 
 // CreateBucket implements backend.Backend.
@@ -155,8 +156,7 @@ func (o *vault) CreateBucket(ctx context.Context, in *awss3.CreateBucketInput, a
 	if err != nil {
 		return o.explain("bucket "+name, err)
 	}
-	o.publish(name, b)
-	return nil
+	return o.publish(b, config)
 }
 
 // owner is the account that a bucket's ACL names.
@@ -216,7 +216,9 @@ func (o *vault) DeleteBucket(ctx context.Context, name string) error {
 	if err != nil {
 		return o.explain("bucket "+name, err)
 	}
-	o.publish(name, nil)
+	list := maps.Clone(*o.buckets.Load())
+	delete(list, name)
+	o.buckets.Store(&list)
 	return nil
 }
 

@@ -301,3 +301,40 @@ func TestMultipartAndVersions(t *testing.T) {
 		t.Errorf("old version = %q", got)
 	}
 }
+
+// What is kept of a request must not lie in the memory that the next requests use.
+func TestBucketsAreKeptApart(t *testing.T) {
+	r := open(t, nil)
+	var names []string
+	for i := range 30 {
+		name := fmt.Sprintf("%s-%02d", strings.Repeat(string(rune('a'+i%26)), 3+i), i)
+		names = append(names, r.bucket(name))
+		policy := fmt.Sprintf(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":"*","Action":"s3:GetObject","Resource":"arn:aws:s3:::%s/*"}]}`, name)
+		if _, err := r.client.PutBucketPolicy(ctx, &awss3.PutBucketPolicyInput{Bucket: &name, Policy: &policy}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := r.client.PutBucketVersioning(ctx, &awss3.PutBucketVersioningInput{Bucket: &name, VersioningConfiguration: &types.VersioningConfiguration{Status: []types.BucketVersioningStatus{"Enabled", "Suspended"}[i%2]}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i, name := range names {
+		out, err := r.client.GetBucketPolicy(ctx, &awss3.GetBucketPolicyInput{Bucket: &name})
+		if err != nil || !strings.Contains(*out.Policy, "arn:aws:s3:::"+name+"/*") {
+			t.Errorf("policy of %s: %+v, %v", name, out, err)
+		}
+		v, err := r.client.GetBucketVersioning(ctx, &awss3.GetBucketVersioningInput{Bucket: &name})
+		if err != nil || v.Status != []types.BucketVersioningStatus{"Enabled", "Suspended"}[i%2] {
+			t.Errorf("versioning of %s: %+v, %v", name, v, err)
+		}
+	}
+	slices.Sort(names)
+	list, err := r.client.ListBuckets(ctx, &awss3.ListBucketsInput{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, b := range list.Buckets {
+		if *b.Name != names[i] {
+			t.Errorf("bucket %d is %q, want %q", i, *b.Name, names[i])
+		}
+	}
+}

@@ -20,15 +20,25 @@ var ErrLost = errors.New("the executor lost its attempts")
 // Attempt is what to run. Everything is ready: the folder exists, the environment is whole.
 type Attempt struct {
 	Lease       job.Lease
+	Name        string // the unit's public id, for people who look at the host; may be ""
 	Image       string
 	Command     []string // argv; never a shell string
 	Environment []string // NAME=value, the whole environment
-	Dir         string   // working folder
+	Dir         string   // working folder of a process; a container has its image's
 	Need        resource.Vector
 	Timeout     time.Duration // 0 = none; counted from the start of the command
 	Stdin       string        // file; "" = empty input
 	Stdout      string        // file that gets standard output; "" = standard output is log
 	Note        []byte        // the worker's own words, given back at adoption
+
+	Container *job.Container // what the container is to be like; nil = nothing asked
+	Mounts    []Mount        // folders of the worker that a container sees; processes see the host's
+}
+
+// Mount shows a folder of the host to a container at another path.
+type Mount struct {
+	Host, Path string
+	ReadOnly   bool
 }
 
 // Output receives an attempt's log bytes as they are written, in order. It may block for
@@ -56,6 +66,15 @@ type Executor interface {
 	// Close lets go: what runs keeps running and can be adopted. With end, everything is
 	// killed and whatever the executor keeps on this host (processes, groups, files) goes.
 	Close(ctx context.Context, end bool) error
+}
+
+// Engine is an executor that stands on something which may be away, like a container
+// engine. Adopt works while it is away; Prepare and Start wait for it within bounds.
+type Engine interface {
+	Executor
+	// Watch calls changed with nil when the engine answers and with the reason when it
+	// does not, at first and whenever that changes, until ctx ends.
+	Watch(ctx context.Context, changed func(away error))
 }
 
 // Held is what is known of an attempt when its handle is given.

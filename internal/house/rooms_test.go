@@ -35,6 +35,8 @@ const (
 	system  = "golang.org/x/sys/unix"
 	pgx     = "github.com/jackc/pgx/v5"
 	compare = "github.com/google/go-cmp"
+	moby    = "github.com/moby/moby"
+	images  = "github.com/google/go-containerregistry"
 )
 
 // rooms is the plan of the house.
@@ -58,6 +60,7 @@ func rooms() []room {
 
 		{"wire", ports, "core/... wire/authz wire/sigv4", ""},
 		{"wire/authz", ports, "core/fault", ""},
+		{"wire/authz/policy", ports, "core/arn core/fault wire/authz", "github.com/versity/versitygw/iamapi"},
 		{"wire/sigv4", ports, "core/fault wire/authz", ""},
 		{"wire/keys", ports, "core/fault wire/authz wire/sigv4", ""},
 		{"wire/wiretest", proofs, "core/... wire wire/...", awsSDK + " github.com/aws/aws-sdk-go-v2/credentials " + compare},
@@ -68,7 +71,10 @@ func rooms() []room {
 		{"executor", ports, "core/...", ""},
 		{"executor/launcher", ports, "core/... executor", system},
 		{"executor/process", ports, "core/... executor executor/launcher", system},
+		{"executor/docker", ports, "core/... executor", moby + " github.com/containerd/errdefs github.com/distribution/reference " + system},
 		{"executor/executortest", proofs, "core/... executor", ""},
+		{"executor/dockertest", proofs, "", moby + " " + images},
+		{"executor/dockertest/prog", proofs, "", ""},
 
 		{"manager", works, "core/... store", ""},
 		{"worker", works, "core/... executor link link/objects wire/sigv4", system},
@@ -78,7 +84,8 @@ func rooms() []room {
 		{"service/native", services, "core/... wire manager", ""},
 		{"service/s3", services, "core/... wire wire/authz wire/sigv4 store blob blob/disk", awsSDK + " github.com/aws/aws-sdk-go-v2/service/s3 " + system +
 			" github.com/versity/versitygw github.com/gofiber/fiber/v3 github.com/valyala/fasthttp"},
-		{"service/sts", services, "core/... wire wire/keys", awsSDK + " github.com/aws/aws-sdk-go-v2/service/sts"},
+		{"service/iam", services, "core/... wire wire/authz wire/authz/policy wire/keys wire/sigv4 store", awsSDK + " github.com/aws/aws-sdk-go-v2/service/iam"},
+		{"service/sts", services, "core/... wire wire/authz wire/authz/policy wire/keys", awsSDK + " github.com/aws/aws-sdk-go-v2/service/sts"},
 
 		{"server", roof, below, system},
 		{"cli", roof, below + " server", awsSDK + " github.com/aws/aws-sdk-go-v2/service/batch github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs github.com/alecthomas/kong " + system},
@@ -89,8 +96,8 @@ func rooms() []room {
 }
 
 // below is everything under the roof.
-const below = "core/... store blob blob/disk wire wire/authz wire/sigv4 wire/keys link link/... executor executor/launcher executor/process manager worker " +
-	"service/batch service/logs service/native service/s3 service/sts"
+const below = "core/... store blob blob/disk wire wire/authz wire/authz/policy wire/sigv4 wire/keys link link/... executor executor/launcher executor/process executor/docker manager worker " +
+	"service/batch service/iam service/logs service/native service/s3 service/sts"
 
 // outside are folders that use the house and are not part of it. Nothing may import them
 // but their own packages; they may import what they need.
@@ -106,7 +113,7 @@ func onlyIn() map[string]string {
 // package may.
 func forTests() []string {
 	return []string{compare, "go.uber.org/goleak", "pgregory.net/rapid", "github.com/rogpeppe/go-internal", "github.com/google/uuid",
-		"github.com/aws/aws-sdk-go-v2", "github.com/aws/smithy-go", pgx}
+		"github.com/aws/aws-sdk-go-v2", "github.com/aws/smithy-go", pgx, moby, images}
 }
 
 const module = "drover"

@@ -24,6 +24,13 @@ type Subject struct {
 	Inspect func() map[string]int
 	// Shell is how a script is run: the words before it.
 	Shell []string
+	// Adapt makes an attempt fit the subject, for example gives it an image; may be nil.
+	Adapt func(*executor.Attempt)
+	// Container says that a container engine stands between executor and command. Then the
+	// output of each stream is in order, not that of both, and gets a newline at its end;
+	// a signal is known by the exit code it makes; the engine words why a command cannot
+	// start, adds to its environment, and does not tell what it used.
+	Container bool
 }
 
 // patience is how long anything here may take on a busy machine.
@@ -111,7 +118,7 @@ func (b *bench) ctx() context.Context {
 // attempt makes an attempt that runs a script.
 func (b *bench) attempt(script string, args ...string) executor.Attempt {
 	b.fence++
-	return executor.Attempt{
+	a := executor.Attempt{
 		Lease:       job.Lease{Ref: job.Ref{Key: 7, Index: 3}, Attempt: 1, Fence: b.fence},
 		Image:       "host",
 		Command:     append(append(append([]string{}, b.s.Shell...), script, "sh"), args...),
@@ -119,6 +126,10 @@ func (b *bench) attempt(script string, args ...string) executor.Attempt {
 		Dir:         b.t.TempDir(),
 		Need:        resource.Vector{MilliVCPU: 1000, MemoryMiB: 256},
 	}
+	if b.s.Adapt != nil {
+		b.s.Adapt(&a)
+	}
+	return a
 }
 
 func (b *bench) start(a executor.Attempt) executor.Handle {

@@ -1,0 +1,181 @@
+package docker
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/containerd/errdefs"
+	"github.com/moby/moby/client"
+)
+
+const (
+	checkEvery = 5 * time.Second // between looks at an engine that answers
+	retryEvery = time.Second     // and at one that does not
+)
+
+// away reports whether an error means that the engine is not there or hangs, so that the
+// same question may have another answer later.
+func away(err error) bool {
+	if err == nil {
+		return false
+	}
+	var timeout net.Error
+	return client.IsErrConnectionFailed(err) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
+		errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ENOENT) ||
+		errors.Is(err, context.DeadlineExceeded) || errdefs.IsUnavailable(err) || errors.As(err, &timeout) && timeout.Timeout()
+}
+
+// patiently repeats do while the engine is away, for as long as limit after it first was;
+// 0 = as long as ctx lasts.
+func (x *Executor) patiently(ctx context.Context, limit time.Duration, do func(context.Context) error) error {
+	var until time.Time
+	for n := 0; ; n++ {
+		err := do(ctx)
+		if !away(err) || ctx.Err() != nil {
+			return err
+		}
+		x.suspect()
+		now := time.Now()
+		switch {
+		case n == 0 && limit > 0:
+			until = now.Add(limit)
+		case limit > 0 && now.After(until):
+			return err
+		}
+		t := time.NewTimer(min(50*time.Millisecond<<min(n, 6), 2*time.Second))
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			t.Stop()
+			return ctx.Err()
+		}
+	}
+}
+
+// suspect makes Watch look at once.
+func (x *Executor) suspect() {
+	select {
+	case x.nudge <- struct{}{}:
+	default:
+	}
+}
+
+// Watch implements executor.Engine.
+func (x *Executor) Watch(ctx context.Context, changed func(away error)) {
+	first, up := true, false
+	for ctx.Err() == nil && x.life.Err() == nil {
+		err := x.look(ctx)
+		if ctx.Err() != nil || x.life.Err() != nil {
+			return
+		}
+		if now := err == nil; first || now != up {
+			first, up = false, now
+			changed(err)
+		}
+		pause := checkEvery
+		if !up {
+			pause = retryEvery
+		}
+		nudge := x.nudge
+		if !up {
+			nudge = nil // known already; whoever noticed does not make it come back sooner
+		}
+		t := time.NewTimer(pause)
+		select {
+		case <-t.C:
+		case <-nudge:
+		case <-ctx.Done():
+		case <-x.life.Done():
+		}
+		t.Stop()
+	}
+}
+
+// look asks the engine whether it is there. What it must be asked once, it is asked at the
+// first answer.
+func (x *Executor) look(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, callFor)
+	defer cancel()
+	x.mu.Lock()
+	known := x.swept
+	x.mu.Unlock()
+	if known {
+		_, err := x.api.Ping(ctx, client.PingOptions{})
+		return err
+	}
+	v, err := x.api.ServerVersion(ctx, client.ServerVersionOptions{})
+	if err != nil {
+		return err
+	}
+	info, err := x.api.Info(ctx, client.InfoOptions{})
+	if err != nil {
+		return err
+	}
+	x.mu.Lock()
+	x.keeps = info.Info.LiveRestoreEnabled
+	for _, c := range v.Components {
+		x.podman = x.podman || strings.Contains(c.Name, "Podman")
+	}
+	x.mu.Unlock()
+	return x.sweep(ctx)
+}
+
+// sweep removes this host's containers that have no record: their making was given up.
+func (x *Executor) sweep(ctx context.Context) error {
+	names, err := x.list(ctx)
+	if err != nil {
+		return err
+	}
+	x.mu.Lock()
+	kept := map[string]bool{}
+	for _, h := range x.handles {
+		if h.rec != nil {
+			kept[h.rec.get().Container] = true
+		}
+	}
+	x.swept = true
+	x.mu.Unlock()
+	for _, name := range names {
+		if !kept[name] {
+			x.log.Warn("removing a container that no attempt has", "container", name)
+			if err := x.remove(ctx, name); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// list names the containers of this host.
+func (x *Executor) list(ctx context.Context) ([]string, error) {
+	found, err := x.api.ContainerList(ctx, client.ContainerListOptions{All: true, Filters: client.Filters{}.Add("label", labelHost+"="+x.opts.Host)})
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, c := range found.Items {
+		for _, n := range c.Names {
+			names = append(names, strings.TrimPrefix(n, "/"))
+			break
+		}
+	}
+	return names, nil
+}
+
+// remove removes a container and its volumes, killing it if it runs.
+func (x *Executor) remove(ctx context.Context, name string) error {
+	_, err := x.api.ContainerRemove(ctx, name, client.ContainerRemoveOptions{Force: true, RemoveVolumes: true})
+	if errdefs.IsNotFound(err) || errdefs.IsConflict(err) && strings.Contains(err.Error(), "already in progress") {
+		err = nil
+	}
+	if err == nil {
+		removeScratch(filepath.Join(x.scratch(), name))
+	}
+	return err
+}

@@ -1,0 +1,192 @@
+package docker
+
+import (
+	"bytes"
+	"crypto/rand"
+	"encoding/binary"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"drover/internal/core/job"
+)
+
+// key names an attempt within a host: a unit never gets the same fence twice.
+type key struct {
+	job   job.Key
+	index int32
+	fence uint32
+}
+
+func keyOf(l job.Lease) key { return key{l.Ref.Key, l.Ref.Index, l.Fence} }
+
+// said is the part of a record that is written rarely.
+type said struct {
+	Lease     job.Lease     `json:"lease"`
+	Name      string        `json:"name,omitempty"`
+	Container string        `json:"container"` // its name at the engine
+	Note      []byte        `json:"note,omitempty"`
+	Timeout   time.Duration `json:"timeout,omitempty"`
+	Started   int64         `json:"started,omitempty"` // µs; 0 = not known to run
+	Stop      job.Cause     `json:"stop,omitempty"`    // it was asked to end
+	KillAt    int64         `json:"killAt,omitempty"`  // µs; when it is not asked any more
+	End       *job.Exit     `json:"end,omitempty"`
+	EndAt     int64         `json:"endAt,omitempty"` // µs
+}
+
+// record is what must be known of an attempt after a restart: a file that begins with two
+// numbers, which change with every acknowledgement in one write, and goes on with a said.
+type record struct {
+	path string
+
+	mu    sync.Mutex // guards the rest
+	said  said
+	file  *os.File
+	acked int64
+	mark  int64
+}
+
+const numbers = 16 // bytes of acked and mark
+
+func newRecord(dir string, s said) (*record, error) {
+	r := &record{path: filepath.Join(dir, fmt.Sprintf("%d-%d-%d", s.Lease.Ref.Key, s.Lease.Ref.Index, s.Lease.Fence)), said: s}
+	return r, r.write()
+}
+
+// write replaces the file as a whole; r.mu is held or nobody else has r.
+func (r *record) write() error {
+	text, err := json.Marshal(&r.said)
+	if err != nil {
+		return err
+	}
+	body := make([]byte, numbers, numbers+len(text))
+	binary.LittleEndian.PutUint64(body, uint64(r.acked))
+	binary.LittleEndian.PutUint64(body[8:], uint64(r.mark))
+	f, err := os.OpenFile(r.path+".new", os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return fmt.Errorf("cannot keep the record of a container: %w", err)
+	}
+	if _, err = f.Write(append(body, text...)); err == nil {
+		err = os.Rename(r.path+".new", r.path)
+	}
+	if err != nil {
+		return errors.Join(fmt.Errorf("cannot keep the record of a container: %w", err), f.Close())
+	}
+	if r.file != nil {
+		_ = r.file.Close()
+	}
+	r.file = f
+	return nil
+}
+
+// change changes what is said and keeps it.
+func (r *record) change(do func(*said)) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	do(&r.said)
+	return r.write()
+}
+
+func (r *record) get() said {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.said
+}
+
+// acknowledge keeps the numbers of an acknowledgement; they only rise.
+func (r *record) acknowledge(n, mark int64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if n < r.acked || mark < r.mark || r.file == nil {
+		return
+	}
+	r.acked, r.mark = n, mark
+	var b [numbers]byte
+	binary.LittleEndian.PutUint64(b[:], uint64(n))
+	binary.LittleEndian.PutUint64(b[8:], uint64(mark))
+	_, _ = r.file.WriteAt(b[:], 0) // if it fails, output comes again after a restart
+}
+
+func (r *record) numbers() (acked, mark int64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.acked, r.mark
+}
+
+// close lets go of the file, and with gone removes it.
+func (r *record) close(gone bool) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.file != nil {
+		_ = r.file.Close()
+		r.file = nil
+	}
+	if gone {
+		if err := os.Remove(r.path); !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}
+
+// readRecords reads what an earlier executor kept. A file that was being written when the
+// host died says nothing that is not said by the container's absence, and goes.
+func readRecords(dir string) ([]*record, error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, fmt.Errorf("cannot read the records of containers: %w", err)
+	}
+	var out []*record
+	for _, e := range entries {
+		path := filepath.Join(dir, e.Name())
+		if strings.HasSuffix(path, ".new") {
+			_ = os.Remove(path)
+			continue
+		}
+		f, err := os.OpenFile(path, os.O_RDWR, 0)
+		if err != nil {
+			return nil, fmt.Errorf("cannot read the record of a container: %w", err)
+		}
+		r := &record{path: path, file: f}
+		if err := r.read(); err != nil {
+			_ = r.close(true)
+			continue
+		}
+		out = append(out, r)
+	}
+	return out, nil
+}
+
+func (r *record) read() error {
+	body, err := os.ReadFile(r.path)
+	if err != nil {
+		return err
+	}
+	if len(body) < numbers {
+		return errors.New("cut off")
+	}
+	r.acked = int64(binary.LittleEndian.Uint64(body))
+	r.mark = int64(binary.LittleEndian.Uint64(body[8:]))
+	return json.NewDecoder(bytes.NewReader(body[numbers:])).Decode(&r.said)
+}
+
+// bootID gives the identity of a state folder, made when there is none.
+func bootID(path string) (string, error) {
+	if b, err := os.ReadFile(path); err == nil && len(b) == 32 {
+		return string(b), nil
+	}
+	var b [16]byte
+	_, _ = rand.Read(b[:]) // never fails (crypto/rand)
+	id := hex.EncodeToString(b[:])
+	if err := os.WriteFile(path+".new", []byte(id), 0o600); err != nil {
+		return "", fmt.Errorf("cannot keep the identity of the container host: %w", err)
+	}
+	return id, os.Rename(path+".new", path)
+}

@@ -1,0 +1,136 @@
+// Command prog is what test containers run: each word of its arguments is done in turn.
+//
+//	echo=TEXT       prints TEXT
+//	error=TEXT      prints TEXT to standard error
+//	env=NAME        prints the variable
+//	read=FILE       prints the file
+//	write=FILE      writes "written" to it
+//	upper           copies standard input to standard output in capitals
+//	get=URL         prints the answer; with the variable AUTH as its authorization
+//	eat=MIB         takes so much memory
+//	sleep=DURATION  sleeps
+//	user            prints user and group
+//	caps            prints the effective capabilities and no-new-privileges
+//	limit           prints the limit of open files and of processes
+//	exit=CODE       exits
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+func main() {
+	for _, word := range os.Args[1:] {
+		do, arg, _ := strings.Cut(word, "=")
+		if err := act(do, arg); err != nil {
+			fmt.Fprintln(os.Stderr, "prog:", err)
+			os.Exit(100)
+		}
+	}
+}
+
+func act(do, arg string) error {
+	switch do {
+	case "echo":
+		fmt.Println(arg)
+	case "error":
+		fmt.Fprintln(os.Stderr, arg)
+	case "env":
+		fmt.Println(os.Getenv(arg))
+	case "read":
+		b, err := os.ReadFile(arg)
+		if err != nil {
+			return err
+		}
+		_, err = os.Stdout.Write(b)
+		return err
+	case "write":
+		return os.WriteFile(arg, []byte("written"), 0o644)
+	case "upper":
+		b, err := io.ReadAll(os.Stdin)
+		if err != nil {
+			return err
+		}
+		_, err = os.Stdout.Write(bytes.ToUpper(b))
+		return err
+	case "get":
+		return get(arg)
+	case "eat":
+		n, err := strconv.Atoi(arg)
+		if err != nil {
+			return err
+		}
+		held := make([]byte, n<<20)
+		for i := 0; i < len(held); i += 4096 {
+			held[i] = 1
+		}
+		fmt.Println(len(held))
+	case "sleep":
+		d, err := time.ParseDuration(arg)
+		if err != nil {
+			return err
+		}
+		time.Sleep(d)
+	case "user":
+		fmt.Printf("%d:%d\n", os.Getuid(), os.Getgid())
+	case "caps":
+		return lines("/proc/self/status", "CapEff:", "NoNewPrivs:")
+	case "limit":
+		var l syscall.Rlimit
+		if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &l); err != nil {
+			return err
+		}
+		fmt.Println(l.Cur, l.Max)
+	case "exit":
+		code, err := strconv.Atoi(arg)
+		if err != nil {
+			return err
+		}
+		os.Exit(code)
+	default:
+		return fmt.Errorf("what is %q?", do)
+	}
+	return nil
+}
+
+func get(url string) error {
+	req, err := http.NewRequest(http.MethodGet, url, nil)
+	if err != nil {
+		return err
+	}
+	if auth := os.Getenv("AUTH"); auth != "" {
+		req.Header.Set("Authorization", auth)
+	}
+	resp, err := (&http.Client{Timeout: 10 * time.Second}).Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	fmt.Println(resp.StatusCode)
+	_, err = io.Copy(os.Stdout, resp.Body)
+	fmt.Println()
+	return err
+}
+
+func lines(file string, starts ...string) error {
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	for line := range strings.Lines(string(b)) {
+		for _, s := range starts {
+			if rest, ok := strings.CutPrefix(line, s); ok {
+				fmt.Println(s, strings.TrimSpace(rest))
+			}
+		}
+	}
+	return nil
+}

@@ -49,6 +49,9 @@ func (s *Service) Serve(w http.ResponseWriter, r *http.Request, p authz.Principa
 		s.library.signer.sign(&in.Request, time.Now())
 	}
 	s.library.handle(&in.RequestCtx)
+	if page := in.page(); page != nil && in.Response.StatusCode() == http.StatusOK {
+		in.Response.SetBodyRaw(page)
+	}
 	if err := in.answer(w, r.Method); err != nil {
 		s.opts.Log.Debug("s3: answer not delivered", "method", r.Method, "path", r.URL.Path, "err", err)
 		panic(http.ErrAbortHandler) // the client must not take a cut answer for a whole one
@@ -121,6 +124,9 @@ func (s *Service) prepare(in *call, r *http.Request, p authz.Principal, body *si
 	}
 	if op.on == onBucket && r.Method == http.MethodGet && encodingURL(query) {
 		in.SetUserValue(urlKeys, true)
+	}
+	if op.name == "ListObjects" || op.name == "ListObjectsV2" {
+		in.SetUserValue(ownPage, true)
 	}
 	if err := in.setHeader(r, uri); err != nil {
 		return err

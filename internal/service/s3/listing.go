@@ -134,6 +134,9 @@ func (o *vault) ListObjects(ctx context.Context, in *awss3.ListObjectsInput) (s3
 	if page.truncated {
 		out.NextMarker = s.ptr(page.last)
 	}
+	if leavePage(ctx, func(p *pageWriter) { p.v1(&out) }) {
+		out.Contents, out.CommonPrefixes = nil, nil // the library need not encode what it does not send
+	}
 	return out, nil
 }
 
@@ -155,6 +158,9 @@ func (o *vault) ListObjectsV2(ctx context.Context, in *awss3.ListObjectsV2Input)
 		KeyCount: &count, ContinuationToken: ptr(str(in.ContinuationToken)), IsTruncated: &page.truncated, Contents: page.objects, CommonPrefixes: page.prefixes, EncodingType: s.encoding()}
 	if page.truncated {
 		out.NextContinuationToken = ptr(tokenOf(page.last))
+	}
+	if leavePage(ctx, func(p *pageWriter) { p.v2(&out) }) {
+		out.Contents, out.CommonPrefixes = nil, nil
 	}
 	return out, nil
 }

@@ -48,9 +48,10 @@ func (w *walk) common(key string) (string, bool) {
 	return key[:len(w.prefix)+i+len(w.delimiter)], true
 }
 
-// patience is how many rows of one common prefix are passed over before the walk jumps
-// behind it: a jump costs about as much as reading these.
-const patience = 8
+// maxPatience is how many rows of one common prefix are passed over before the walk jumps
+// behind it: a jump costs about as much as reading these. Where prefixes are large the walk
+// jumps at once, because it had to jump the last time.
+const maxPatience = 8
 
 // run calls key for each key and common for each common prefix, at most left of both, and
 // tells whether more would follow. skip lets a row pass without counting.
@@ -58,14 +59,21 @@ func (w *walk) run(skip func() bool, key func(), common func(prefix string)) (tr
 	if w.left <= 0 {
 		return false, nil
 	}
+	patience := maxPatience
 	for w.from != nil {
 		folded, passed := "", 0
 		jump := false
-		more, err := w.page(w, w.from, w.left+1+patience, func(k []byte) bool {
+		more, err := w.page(w, w.from, w.left+1+maxPatience, func(k []byte) bool {
 			if folded != "" && strings.HasPrefix(string(k), folded) {
 				passed++
 				jump = passed >= patience
+				if jump {
+					patience = 1
+				}
 				return !jump
+			}
+			if folded != "" && passed < maxPatience {
+				patience = min(2*patience, maxPatience)
 			}
 			if skip() {
 				w.from = append(append(w.from[:0:0], k...), 0)

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"drover/internal/service/batch"
+	"drover/internal/service/iam"
 	"drover/internal/service/logs"
 	"drover/internal/service/native"
 	"drover/internal/service/s3"
@@ -17,7 +18,7 @@ import (
 // that serve the requests, so it cannot promise what is not there.
 func Coverage() string {
 	services := []wire.Service{
-		(&batch.Service{}).Wire(), (&logs.Service{}).Wire(), sts.New(), wire.Bind(native.Ops, &native.Service{}),
+		(&batch.Service{}).Wire(), (&logs.Service{}).Wire(), (&iam.Service{}).Wire(), sts.New(sts.Options{}), wire.Bind(native.Ops, &native.Service{}),
 	}
 	rows := append(wire.Coverage(services), s3.Operations()...)
 	var b strings.Builder

@@ -24,6 +24,7 @@ import (
 	"drover/internal/core/job"
 	"drover/internal/manager"
 	"drover/internal/service/batch"
+	"drover/internal/service/iam"
 	"drover/internal/service/logs"
 	"drover/internal/service/native"
 	"drover/internal/service/s3"
@@ -76,6 +77,7 @@ type Server struct {
 	manager  *manager.Manager
 	logs     *logs.Service
 	objects  *s3.Service
+	iam      *iam.Service
 	minter   *keys.Minter
 	root     sigv4.Credentials
 	token    string
@@ -130,7 +132,10 @@ func (s *Server) openStores(ctx context.Context) error {
 			if s.db, err = store.Open(ctx, s.path("drover.db")); err != nil {
 				return fmt.Errorf("cannot open the job store: %w", err)
 			}
-			s.manager, err = manager.Open(ctx, s.db, manager.DefaultOptions(), s.log)
+			if s.manager, err = manager.Open(ctx, s.db, manager.DefaultOptions(), s.log); err != nil {
+				return err
+			}
+			s.iam, err = iam.Open(ctx, iam.Options{DB: s.db, Account: s.opt.Account, Vault: s.minter.Vault(), Log: s.log})
 			return err
 		},
 		func() (err error) {
@@ -175,17 +180,23 @@ func (s *Server) close() {
 	}
 }
 
+// keepDenials is how many refused requests can be explained.
+const keepDenials = 10_000
+
 // mux puts the services on one address.
 func (s *Server) mux() *wire.Mux {
 	s.minter.Alive = s.attemptAlive
+	denials := authz.NewDenials(keepDenials)
 	m := wire.NewMux(wire.MuxOptions{
 		Account: s.opt.Account, DefaultRegion: s.region,
-		Auth: &sigv4.Verifier{Keys: keys.Any(keys.Root(s.root, s.opt.Account), s.minter)},
-		Log:  s.access,
+		Auth:       &sigv4.Verifier{Keys: keys.Any(keys.Root(s.root, s.opt.Account), s.iam, s.minter)},
+		Authorizer: s.iam, Denials: denials,
+		Log: s.access,
 	})
 	m.Add(batch.New(batch.Options{Manager: s.manager, Account: s.opt.Account, Region: s.region, Limits: s.opt.Limits}).Wire())
 	m.Add(s.logs.Wire())
-	m.Add(sts.New())
+	m.Add(s.iam.Wire())
+	m.Add(sts.New(sts.Options{Minter: s.minter, Directory: s.iam}))
 	m.Add(wire.Bind(native.Ops, native.New(s.manager, s.logs, s.life)))
 	m.Raw("s3", func(w http.ResponseWriter, r *http.Request, p authz.Principal, body *sigv4.Body) {
 		s.objects.Serve(w, r, p, body)

@@ -44,7 +44,7 @@ func (t *Table[S]) checkSubjects() {
 // speak to the service may call it, or its handler asks Permit or Decide itself.
 func Open() Option { return func(op *operation) { op.open = true } }
 
-// Conditions of one question, beside those of the request: key and value in turn.
+// Conditions are condition keys with their values, beside those of the request.
 type Conditions map[string][]string
 
 // Permit asks whether the caller may do the action on the resource; the error is the
@@ -64,6 +64,12 @@ func Permit(ctx context.Context, action, resource string, more ...Conditions) er
 func Decide(ctx context.Context, action, resource string, more ...Conditions) (authz.Decision, error) {
 	c := callOf(ctx)
 	return c.m.decide(c, action, resource, more)
+}
+
+// Values are the condition keys of the call and their values, for policies that an
+// Authorizer does not see. They must not be changed.
+func Values(ctx context.Context, more ...Conditions) map[string][]string {
+	return callOf(ctx).values(more)
 }
 
 // Refuse records a refusal and gives its fault.
@@ -199,7 +205,7 @@ func (c *call) read() map[string][]string {
 	if c.info.Region != "" {
 		v["aws:RequestedRegion"] = []string{c.info.Region}
 	}
-	readTags(v, c.in)
+	readInput(v, c.in)
 	if c.r == nil {
 		return v
 	}
@@ -227,9 +233,9 @@ func principalType(p *Principal) string {
 	return "Account"
 }
 
-// readTags finds the tags that a request sets, in either of the forms that inputs have
-// them, and the keys that it removes.
-func readTags(v map[string][]string, in any) {
+// readInput finds the tags that a request sets, in either of the forms that inputs have
+// them, the keys of those that it removes, and the managed policy that it names.
+func readInput(v map[string][]string, in any) {
 	if in == nil {
 		return
 	}
@@ -241,6 +247,11 @@ func readTags(v map[string][]string, in any) {
 	if keys := at.FieldByName("TagKeys"); keys.IsValid() && keys.Kind() == reflect.Slice {
 		for i := range keys.Len() {
 			v["aws:TagKeys"] = append(v["aws:TagKeys"], keys.Index(i).String())
+		}
+	}
+	if arn := at.FieldByName("PolicyArn"); arn.IsValid() {
+		if text, ok := arn.Interface().(*string); ok && text != nil {
+			v["iam:PolicyARN"] = []string{*text}
 		}
 	}
 	tags := at.FieldByName("Tags")

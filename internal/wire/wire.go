@@ -294,6 +294,8 @@ func notBuilt(id *Identity, op *operation, name string) error {
 		e := fault.New(fault.Invalid, codeUnknownOperation, "%s has no operation %q", id.Name, clip(name))
 		e.Status = 404
 		return e
+	case op.refused != "" && id.Invalid != "": // clients of the service know this code
+		return fault.New(fault.Invalid, id.Invalid, "drover does not do %s: %s", name, op.refused)
 	case op.refused != "":
 		return fault.New(fault.NotBuilt, codeNotImplemented, "drover does not do %s %s: %s", id.Name, name, op.refused)
 	}

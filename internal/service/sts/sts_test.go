@@ -23,7 +23,7 @@ func TestConformance(t *testing.T) {
 func TestCallerIdentity(t *testing.T) {
 	minter := keys.NewMinter([32]byte{1})
 	m := wire.NewMux(wire.MuxOptions{Auth: &sigv4.Verifier{Keys: keys.Any(keys.Root(wiretest.Key, wiretest.Account), minter)}})
-	m.Add(New())
+	m.Add(New(Options{}))
 	session, err := minter.Mint(keys.Claims{Account: "111111111111", ARN: "arn:aws:sts::111111111111:assumed-role/job/a", Kind: authz.Session}, time.Hour, time.Now())
 	if err != nil {
 		t.Fatal(err)
@@ -42,8 +42,8 @@ func TestCallerIdentity(t *testing.T) {
 			t.Errorf("%+v %v", out, err)
 		}
 	}
-	err = c.Call(t.Context(), Identity, "AssumeRole", &sts.AssumeRoleInput{}, &sts.AssumeRoleOutput{})
-	if f := fault.From(err); f.Kind != fault.NotBuilt || !strings.Contains(f.Message, "AssumeRole of sts") {
+	err = c.Call(t.Context(), Identity, "GetFederationToken", &sts.GetFederationTokenInput{}, &sts.GetFederationTokenOutput{})
+	if f := fault.From(err); f.Kind != fault.NotBuilt || !strings.Contains(f.Message, "GetFederationToken of sts") {
 		t.Error(err)
 	}
 	// The SDK sends this one unsigned: it must not get past the door either.
@@ -55,7 +55,7 @@ func TestCallerIdentity(t *testing.T) {
 }
 
 func TestEveryOperationOfTheModelIsListed(t *testing.T) {
-	if rows := wire.Coverage([]wire.Service{New()}); len(rows) != 11 {
+	if rows := wire.Coverage([]wire.Service{New(Options{})}); len(rows) != 11 {
 		t.Errorf("%d operations, the service's model has 11", len(rows))
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"slices"
 	"strings"
+	"time"
 
 	"drover/internal/core/arn"
 	"drover/internal/wire/authz"
@@ -155,4 +156,11 @@ func (p *trusted) standing(c Caller) Standing {
 		}
 	}
 	return best
+}
+
+// Role is a role as those see it who hand out its sessions.
+type Role struct {
+	Name, ARN, ID string
+	MaxSession    time.Duration
+	Trust         *Trust
 }

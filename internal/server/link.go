@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -83,25 +84,44 @@ func (b linkBackend) Poll(ctx context.Context, p link.Poll) (link.Messages, erro
 }
 
 // Report keeps the output before the exits that come with it: whoever sees that a job has
-// ended finds all that it wrote.
+// ended finds all that it wrote. Streams without any output yet are made meanwhile.
 func (b linkBackend) Report(ctx context.Context, r link.Reports) (link.Outcome, error) {
-	var out link.Outcome
 	if len(r.Logs) > 0 {
 		if err := b.s.manager.Heartbeat(ctx, r.Host, r.Session); err != nil {
-			return out, err
-		}
-		chunks := make([]logs.Chunk, len(r.Logs))
-		for i, c := range r.Logs {
-			events := make([]logs.Event, len(c.Events))
-			for j, e := range c.Events {
-				events[j] = logs.Event{At: e.At, Text: e.Text}
-			}
-			chunks[i] = logs.Chunk{Group: jobLogGroup, Stream: c.Stream, First: c.First, Events: events}
-		}
-		if err := b.s.logs.Append(ctx, chunks); err != nil {
-			return out, err
+			return link.Outcome{}, err
 		}
 	}
+	written, empty := chunks(r.Logs)
+	if len(written) > 0 {
+		if err := b.s.logs.Append(ctx, written); err != nil {
+			return link.Outcome{}, err
+		}
+	}
+	made := make(chan error, 1)
+	go func() { made <- b.s.logs.Append(ctx, empty) }()
+	out, err := b.reports(ctx, r)
+	return out, errors.Join(<-made, err)
+}
+
+// chunks turns what a worker sends into what the log store keeps, with and without events.
+func chunks(in []link.Chunk) (written, empty []logs.Chunk) {
+	for _, c := range in {
+		events := make([]logs.Event, len(c.Events))
+		for j, e := range c.Events {
+			events[j] = logs.Event{At: e.At, Text: e.Text}
+		}
+		chunk := logs.Chunk{Group: jobLogGroup, Stream: c.Stream, First: c.First, Events: events}
+		if len(events) > 0 {
+			written = append(written, chunk)
+		} else {
+			empty = append(empty, chunk)
+		}
+	}
+	return written, empty
+}
+
+func (b linkBackend) reports(ctx context.Context, r link.Reports) (link.Outcome, error) {
+	var out link.Outcome
 	if len(r.Reports) == 0 {
 		return out, nil
 	}

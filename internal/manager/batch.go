@@ -56,11 +56,11 @@ type UnitRow struct {
 	job.Unit
 }
 
-// RecordRow is a queue or compute environment that was put or deleted.
+// RecordRow is a configuration record that was put or deleted.
 type RecordRow struct {
 	Kind  RecordKind
 	Key   string
-	Value any // job.Queue or job.Environment; nil = deleted
+	Value any // a job.Queue, job.Environment, job.SchedulingPolicy, job.Consumable or job.QuotaShare; nil = deleted
 }
 
 // RecordKind names a kind of configuration record.
@@ -70,6 +70,9 @@ type RecordKind string
 const (
 	KindQueue       RecordKind = "queue"
 	KindEnvironment RecordKind = "environment"
+	KindPolicy      RecordKind = "scheduling-policy"
+	KindConsumable  RecordKind = "consumable-resource"
+	KindQuotaShare  RecordKind = "quota-share"
 )
 
 // HostRow is what is known of a host across restarts. Gone means: forget it.
@@ -118,5 +121,8 @@ type Image struct {
 	Jobs         []Loaded // not terminal, in order of key
 	Queues       []job.Queue
 	Environments []job.Environment
+	Policies     []job.SchedulingPolicy
+	Consumables  []job.Consumable
+	QuotaShares  []job.QuotaShare
 	Hosts        []HostRow
 }

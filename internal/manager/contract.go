@@ -169,6 +169,20 @@ type Service interface {
 	DeleteEnvironment(ctx context.Context, name string) error // must be disabled and in no queue
 	Environments(ctx context.Context) ([]job.Environment, error)
 
+	// Scheduling policies, consumable resources and quota shares.
+	CreatePolicy(ctx context.Context, p job.SchedulingPolicy) error
+	UpdatePolicy(ctx context.Context, name string, change func(*job.SchedulingPolicy) error) (job.SchedulingPolicy, error)
+	DeletePolicy(ctx context.Context, name string) error // no queue may use it
+	Policies(ctx context.Context) ([]job.SchedulingPolicy, error)
+	CreateConsumable(ctx context.Context, r job.Consumable) error
+	UpdateConsumable(ctx context.Context, name string, change func(r *job.Consumable, now int64) error) (Stock, error)
+	DeleteConsumable(ctx context.Context, name string) error // no job that has not ended may need it
+	Consumables(ctx context.Context) ([]Stock, error)
+	CreateQuotaShare(ctx context.Context, s job.QuotaShare) error
+	UpdateQuotaShare(ctx context.Context, queue, name string, change func(*job.QuotaShare) error) (job.QuotaShare, error)
+	DeleteQuotaShare(ctx context.Context, queue, name string) error // must be disabled, and no job that has not ended may name it
+	QuotaShares(ctx context.Context, queue string) ([]job.QuotaShare, error)
+
 	Hosts(ctx context.Context) ([]Host, error)
 	Transitions(ctx context.Context, after int64, limit int) ([]Transition, error)
 	Changed() <-chan struct{} // closed at the next commit that wrote transitions

@@ -30,12 +30,19 @@ type Core struct {
 	queues map[string]job.Queue
 	envs   map[string]job.Environment
 	hosts  map[string]*host
-	order  []string // host ids in order, for deterministic walks
-	sched  *sched.State
-	work   []task   // settling that is left to do, in chunks
-	chain  *entry   // the SEQUENTIAL array whose children a task walks now
-	ended  []*entry // in order of their end, to be dropped from memory
-	tick   int64    // mono time of the last Tick
+
+	policies    map[string]job.SchedulingPolicy
+	consumables map[string]*consumable
+	quotas      map[string]job.QuotaShare // by QuotaShare.Key
+	shares      map[string]map[string]int // jobs that have not ended, by queue and share identifier
+	used        []*consumable             // resources of which units of the batch under way spent some
+
+	order []string // host ids in order, for deterministic walks
+	sched *sched.State
+	work  []task   // settling that is left to do, in chunks
+	chain *entry   // the SEQUENTIAL array whose children a task walks now
+	ended []*entry // in order of their end, to be dropped from memory
+	tick  int64    // mono time of the last Tick
 
 	seq     int64
 	durable int64
@@ -89,21 +96,41 @@ func New(opt Options, img Image, now Instant) *Core {
 		opt: opt, next: max(img.NextKey, 1), tick: now.Mono,
 		jobs: map[job.Key]*entry{}, byID: map[job.ID]*entry{}, tokens: map[string]*entry{},
 		queues: map[string]job.Queue{}, envs: map[string]job.Environment{}, hosts: map[string]*host{},
-		sched: sched.New(), units: map[job.Ref]int{},
+		policies: map[string]job.SchedulingPolicy{}, consumables: map[string]*consumable{}, quotas: map[string]job.QuotaShare{},
+		shares: map[string]map[string]int{},
+		sched:  sched.New(), units: map[job.Ref]int{},
 	}
 	for _, e := range img.Environments {
 		c.envs[e.Name] = e
 		c.sched.SetEnvironment(e)
 	}
+	for _, p := range img.Policies {
+		c.policies[p.Name] = p
+	}
+	for _, r := range img.Consumables {
+		c.consumables[r.Name] = &consumable{Consumable: r}
+	}
+	for _, s := range img.QuotaShares {
+		c.quotas[s.Key()] = s
+	}
 	for _, q := range img.Queues {
 		c.queues[q.Name] = q
-		c.sched.SetQueue(q)
+		c.feedQueue(q)
 	}
 	for _, h := range img.Hosts {
 		c.addHost(h, now)
 	}
 	for _, l := range img.Jobs {
 		c.adopt(l, now)
+	}
+	for _, l := range img.Jobs {
+		if e := c.jobs[l.Spec.Key]; !e.unit.Status.Terminal() {
+			c.holdAll(e)
+		}
+	}
+	for _, r := range img.Consumables { // what is held of each is known now
+		r := c.consumables[r.Name]
+		c.sched.SetToken(r.Name, r.all(), r.Replenishable)
 	}
 	for _, l := range img.Jobs {
 		if e := c.jobs[l.Spec.Key]; !e.unit.Status.Terminal() {
@@ -120,6 +147,7 @@ func (c *Core) Take() *Batch {
 		e.dirty = false
 		c.batch.Jobs = append(c.batch.Jobs, e.row())
 	}
+	c.writeSpent()
 	c.seq++
 	b := c.batch
 	b.Seq = c.seq
@@ -129,7 +157,7 @@ func (c *Core) Take() *Batch {
 }
 
 // Pending reports whether the batch under way has anything in it.
-func (c *Core) Pending() bool { return len(c.dirty) > 0 || !c.batch.Empty() }
+func (c *Core) Pending() bool { return len(c.dirty)+len(c.used) > 0 || !c.batch.Empty() }
 
 // Committed says that batches up to seq are durable.
 func (c *Core) Committed(seq int64) { c.durable = max(c.durable, seq) }
@@ -279,7 +307,7 @@ func (e *entry) demand(i int32) sched.Demand {
 		since = cmp.Or(e.array.Unit(i).Ready, since)
 	}
 	return sched.Demand{
-		Shape: sched.Shape{Need: s.Need, Executor: x}, Share: s.Share, Priority: s.Priority,
-		Timeout: s.TimeoutSeconds, Since: since,
+		Shape: sched.Shape{Need: s.Need, Executor: x}, Share: cmp.Or(s.Share, s.QuotaShare), Priority: s.Priority,
+		Timeout: s.TimeoutSeconds, Tokens: tokens(s.Consumables), Since: since,
 	}
 }

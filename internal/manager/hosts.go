@@ -57,6 +57,7 @@ func (c *Core) free(u job.Unit, r job.Ref, now Instant) {
 	if h := c.hosts[u.Host]; h != nil {
 		delete(h.live, r)
 	}
+	c.freeConsumables(c.jobs[r.Key])
 	c.sched.Release(r, now.Wall)
 }
 
@@ -236,6 +237,8 @@ func (c *Core) Schedule(limit int, now Instant) int {
 			panic("manager: placed a unit that is not RUNNABLE: " + err.Error())
 		}
 		c.hosts[p.Host].live[p.Ref] = e
+		c.holdConsumables(e)
+		c.spend(e)
 		c.sendStart(e, p.Ref.Index)
 	}
 	return len(places)

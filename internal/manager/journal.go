@@ -31,6 +31,9 @@ var schema embed.FS
 var (
 	queueTable       = store.NewTable[job.Queue](string(KindQueue))
 	environmentTable = store.NewTable[job.Environment](string(KindEnvironment))
+	policyTable      = store.NewTable[job.SchedulingPolicy](string(KindPolicy))
+	consumableTable  = store.NewTable[job.Consumable](string(KindConsumable))
+	quotaShareTable  = store.NewTable[job.QuotaShare](string(KindQuotaShare))
 	definitionTable  = store.NewTable[job.Definition]("definition")
 )
 
@@ -207,6 +210,12 @@ func writeRecords(tx *store.Tx, b *Batch) error {
 			_, err = queueTable.Put(tx, r.Key, v, store.Any)
 		case job.Environment:
 			_, err = environmentTable.Put(tx, r.Key, v, store.Any)
+		case job.SchedulingPolicy:
+			_, err = policyTable.Put(tx, r.Key, v, store.Any)
+		case job.Consumable:
+			_, err = consumableTable.Put(tx, r.Key, v, store.Any)
+		case job.QuotaShare:
+			_, err = quotaShareTable.Put(tx, r.Key, v, store.Any)
 		default:
 			err = fmt.Errorf("manager: no table for a record of type %T", v)
 		}
@@ -239,6 +248,12 @@ func deleteRecord(tx *store.Tx, r RecordRow) error {
 		err = queueTable.Delete(tx, r.Key)
 	case KindEnvironment:
 		err = environmentTable.Delete(tx, r.Key)
+	case KindPolicy:
+		err = policyTable.Delete(tx, r.Key)
+	case KindConsumable:
+		err = consumableTable.Delete(tx, r.Key)
+	case KindQuotaShare:
+		err = quotaShareTable.Delete(tx, r.Key)
 	}
 	if fault.Is(err, fault.NotFound) {
 		return nil

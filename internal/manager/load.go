@@ -40,15 +40,17 @@ func (j *journal) Load(ctx context.Context) (Image, error) {
 }
 
 func loadRecords(tx *store.Tx, img *Image) error {
-	queues, err := scanAll(tx, queueTable)
-	if err != nil {
-		return err
+	var errs [5]error
+	img.Queues, errs[0] = scanAll(tx, queueTable)
+	img.Environments, errs[1] = scanAll(tx, environmentTable)
+	img.Policies, errs[2] = scanAll(tx, policyTable)
+	img.Consumables, errs[3] = scanAll(tx, consumableTable)
+	img.QuotaShares, errs[4] = scanAll(tx, quotaShareTable)
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
 	}
-	envs, err := scanAll(tx, environmentTable)
-	if err != nil {
-		return err
-	}
-	img.Queues, img.Environments = queues, envs
 	rows, err := tx.Query(`SELECT json FROM hosts ORDER BY id`)
 	if err != nil {
 		return err

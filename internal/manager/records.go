@@ -27,12 +27,31 @@ func (c *Core) checkQueue(q job.Queue) error {
 			return client("Compute environment %s does not exist", name)
 		}
 	}
+	if _, ok := c.policies[q.Policy]; q.Policy != "" && !ok {
+		return client("Scheduling policy %s does not exist", q.Policy)
+	}
+	return nil
+}
+
+// checkPolicyChange keeps the rules of AWS Batch: a policy may be replaced by another of
+// its kind, not removed, and not added to a queue that was made without.
+func (c *Core) checkPolicyChange(old, q job.Queue) error {
+	switch {
+	case old.Policy == q.Policy:
+		return nil
+	case q.Policy == "":
+		return client("Job queue %s: its scheduling policy can be replaced, not removed", q.Name)
+	case old.Policy == "":
+		return client("Job queue %s was created without a scheduling policy, and none can be added; create another queue", q.Name)
+	case c.policies[old.Policy].Quota != c.policies[q.Policy].Quota:
+		return client("Job queue %s: a fairsharePolicy cannot be replaced by a quotaSharePolicy, nor the other way round", q.Name)
+	}
 	return nil
 }
 
 func (c *Core) putQueue(q job.Queue) {
 	c.queues[q.Name] = q
-	c.sched.SetQueue(q)
+	c.feedQueue(q)
 	c.batch.Records = append(c.batch.Records, RecordRow{KindQueue, q.Name, q})
 }
 
@@ -42,10 +61,14 @@ func (c *Core) UpdateQueue(name string, change func(*job.Queue) error) (job.Queu
 	if !ok {
 		return q, client("Job queue %s does not exist", name)
 	}
+	old := q
 	if err := change(&q); err != nil {
 		return q, err
 	}
 	if err := c.checkQueue(q); err != nil {
+		return q, err
+	}
+	if err := c.checkPolicyChange(old, q); err != nil {
 		return q, err
 	}
 	c.putQueue(q)
@@ -67,6 +90,10 @@ func (c *Core) DeleteQueue(name string, now Instant) error {
 				return err
 			}
 		}
+	}
+	for _, s := range c.QuotaShares(name) {
+		delete(c.quotas, s.Key())
+		c.batch.Records = append(c.batch.Records, RecordRow{Kind: KindQuotaShare, Key: s.Key()})
 	}
 	delete(c.queues, name)
 	c.sched.RemoveQueue(name)

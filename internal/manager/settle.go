@@ -166,6 +166,7 @@ func (c *Core) finish(e *entry, now Instant) {
 func (c *Core) retire(e *entry, now Instant) {
 	e.endMono, e.endSeq = now.Mono, c.seq+1
 	c.ended = append(c.ended, e)
+	c.count(e, -1)
 	for _, d := range e.after {
 		if d.kind == job.NToN {
 			c.work = append(c.work, task{e: d.e, kind: pairTask})

@@ -131,7 +131,7 @@ func sameRequest(a, b *job.Spec) bool {
 		a.Need == b.Need && a.Image == b.Image && slices.Equal(a.Command, b.Command) && slices.Equal(a.Environment, b.Environment) &&
 		a.Retry.Attempts == b.Retry.Attempts && slices.Equal(a.Retry.Rules, b.Retry.Rules) && a.TimeoutSeconds == b.TimeoutSeconds &&
 		slices.EqualFunc(a.Dependencies, b.Dependencies, func(x, y job.Dependency) bool { return x.Kind == y.Kind && x.ID == y.ID }) &&
-		a.Share == b.Share && a.Priority == b.Priority && a.Stage == b.Stage
+		a.Share == b.Share && a.Priority == b.Priority && a.Stage == b.Stage && a.QuotaShare == b.QuotaShare && slices.Equal(a.Consumables, b.Consumables)
 }
 
 func (c *Core) acceptable(s *job.Spec, before siblings) error {
@@ -145,6 +145,12 @@ func (c *Core) acceptable(s *job.Spec, before siblings) error {
 		return fault.New(fault.Conflict, "ServerException", "the job id %s exists", s.ID)
 	case s.Token != "" && before.find(func(o *job.Spec) bool { return o.Token == s.Token }) != nil:
 		return client("the token %q is given twice in one submission; each job needs its own", s.Token)
+	}
+	if err := c.acceptableShare(s, &q); err != nil {
+		return err
+	}
+	if err := c.acceptableNeeds(s); err != nil {
+		return err
 	}
 	for _, d := range s.Dependencies {
 		if d.Kind == job.Sequential {
@@ -176,6 +182,7 @@ func (c *Core) accept(s *job.Spec, now Instant) *entry {
 		e.array = job.NewArray(s.Size, job.Submitted)
 	}
 	c.index(e)
+	c.count(e, 1)
 	c.batch.NewJobs = append(c.batch.NewJobs, NewJob{Spec: s, Created: now.Wall})
 	c.touch(e)
 	c.link(e)
@@ -243,6 +250,7 @@ func (c *Core) adopt(l Loaded, now Instant) {
 
 // resume takes up what a loaded job was doing when the last manager ended.
 func (c *Core) resume(e *entry, now Instant) {
+	c.count(e, 1)
 	c.link(e)
 	if e.array == nil {
 		if e.unit.Status == job.Runnable {

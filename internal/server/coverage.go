@@ -26,16 +26,15 @@ func Coverage() string {
 		"An operation that is not built answers an error that names it.\n")
 	for i, r := range rows {
 		if i == 0 || rows[i-1].Service != r.Service {
-			built, all := 0, 0
+			all, in := 0, map[wire.State]int{}
 			for _, o := range rows {
 				if o.Service == r.Service {
 					all++
-					if o.State == wire.Built {
-						built++
-					}
+					in[o.State]++
 				}
 			}
-			fmt.Fprintf(&b, "\n## %s: %d of %d built\n\n| operation | state |\n|---|---|\n", r.Service, built, all)
+			built, refused := in[wire.Built], in[wire.RefusedOp]
+			fmt.Fprintf(&b, "\n## %s: %d of %d answered (%d built, %d refused)\n\n| operation | state |\n|---|---|\n", r.Service, built+refused, all, built, refused)
 		}
 		state := r.State.String()
 		if r.Reason != "" {

@@ -20,13 +20,16 @@ type paper struct {
 	dieBefore bool // the manager crashes before the next group is durable
 	dieAfter  bool // the manager crashes once it is, before anybody hears of it
 
-	jobs   []*paperJob // by key
-	byID   map[job.ID]*paperJob
-	tokens map[string]*paperJob
-	queues []job.Queue
-	envs   []job.Environment
-	hosts  []manager.HostRow // by id
-	outbox int
+	jobs        []*paperJob // by key
+	byID        map[job.ID]*paperJob
+	tokens      map[string]*paperJob
+	queues      []job.Queue
+	envs        []job.Environment
+	policies    []job.SchedulingPolicy
+	consumables []job.Consumable
+	quotas      []job.QuotaShare
+	hosts       []manager.HostRow // by id
+	outbox      int
 }
 
 type paperJob struct {
@@ -197,6 +200,12 @@ func (p *paper) records(b *manager.Batch) {
 			if e, ok := r.Value.(job.Environment); ok {
 				p.envs = append(p.envs, e)
 			}
+		case manager.KindPolicy:
+			p.policies = replace(p.policies, r, func(v job.SchedulingPolicy) string { return v.Name })
+		case manager.KindConsumable:
+			p.consumables = replace(p.consumables, r, func(v job.Consumable) string { return v.Name })
+		case manager.KindQuotaShare:
+			p.quotas = replace(p.quotas, r, func(v job.QuotaShare) string { return v.Key() })
 		}
 	}
 	for _, h := range b.Hosts {
@@ -217,6 +226,15 @@ func (p *paper) records(b *manager.Batch) {
 	}
 }
 
+// replace puts a record in the place of the one with its key, or takes that away.
+func replace[T any](list []T, r manager.RecordRow, key func(T) string) []T {
+	list = slices.DeleteFunc(list, func(v T) bool { return key(v) == r.Key })
+	if v, ok := r.Value.(T); ok {
+		list = append(list, v)
+	}
+	return list
+}
+
 // lead begins a new term.
 func (p *paper) lead() int64 {
 	p.term++
@@ -227,7 +245,8 @@ func (p *paper) lead() int64 {
 // image is what Load of the real journal gives: jobs that have not ended, behind the ended
 // ones that they depend on.
 func (p *paper) image() manager.Image {
-	img := manager.Image{NextKey: 1, Queues: slices.Clone(p.queues), Environments: slices.Clone(p.envs), Hosts: slices.Clone(p.hosts)}
+	img := manager.Image{NextKey: 1, Queues: slices.Clone(p.queues), Environments: slices.Clone(p.envs), Hosts: slices.Clone(p.hosts),
+		Policies: slices.Clone(p.policies), Consumables: slices.Clone(p.consumables), QuotaShares: slices.Clone(p.quotas)}
 	if n := len(p.jobs); n > 0 {
 		img.NextKey = p.jobs[n-1].key + 1
 	}

@@ -154,7 +154,7 @@ func TestErrorsReachTheClientAsFaults(t *testing.T) {
 		{"SubmitJob", "ClientException", "jobName is required", &batch.SubmitJobInput{}, &batch.SubmitJobOutput{}},
 		{"SubmitJob", "ClientException", "queue q does not exist", &batch.SubmitJobInput{JobName: aws.String("a"), JobQueue: aws.String("q"), JobDefinition: aws.String("d")}, &batch.SubmitJobOutput{}},
 		{"CreateJobQueue", "NotImplemented", "CreateJobQueue", &batch.CreateJobQueueInput{}, &batch.CreateJobQueueOutput{}},
-		{"GetJobQueueSnapshot", "NotImplemented", "only here for the test", &batch.GetJobQueueSnapshotInput{}, &batch.GetJobQueueSnapshotOutput{}},
+		{"GetJobQueueSnapshot", "ClientException", "only here for the test", &batch.GetJobQueueSnapshotInput{}, &batch.GetJobQueueSnapshotOutput{}},
 		{"Nonsense", "UnknownOperationException", "POST /v1/nonsense", &batch.SubmitJobInput{}, &batch.SubmitJobOutput{}},
 	} {
 		err := c.Call(t.Context(), batchID, k.op, k.in, k.out)

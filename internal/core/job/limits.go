@@ -13,6 +13,9 @@ type Limits struct {
 	Queues               int   // per account
 	Environments         int   // per account
 	EnvironmentsPerQueue int
+	Policies             int   // scheduling policies per account
+	StateLimitMin        int32 // maxTimeSeconds of jobStateTimeLimitActions
+	StateLimitMax        int32
 }
 
 // DroverLimits are drover's own: wide, but bounded so that one request cannot exhaust the
@@ -28,6 +31,9 @@ func DroverLimits() Limits {
 		Queues:               1000,
 		Environments:         1000,
 		EnvironmentsPerQueue: 32,
+		Policies:             10_000,
+		StateLimitMin:        1,
+		StateLimitMax:        1 << 30,
 	}
 }
 
@@ -45,6 +51,9 @@ func AWSLimits() Limits {
 		Queues:               50,
 		Environments:         50,
 		EnvironmentsPerQueue: 3,
+		Policies:             500,
+		StateLimitMin:        600,
+		StateLimitMax:        86_400,
 	}
 }
 

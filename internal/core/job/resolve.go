@@ -37,6 +37,7 @@ func Resolve(d *Definition, o *Override) (Spec, error) {
 		Need:           mergeNeed(d.Need, o.Need),
 		Retry:          d.Retry,
 		TimeoutSeconds: d.TimeoutSeconds,
+		Consumables:    d.Consumables,
 		Parameters:     mergeParameters(d.Parameters, o.Parameters),
 		PropagateTags:  d.PropagateTags,
 		Priority:       d.Priority,

@@ -91,10 +91,12 @@ type Spec struct {
 	PropagateTags  bool              `json:"propagateTags,omitempty"`
 	Share          string            `json:"share,omitempty"`
 	Priority       int32             `json:"priority,omitempty"`
-	Container      *Container        `json:"container,omitempty"` // nil = nothing beside the image asked for
-	Stage          string            `json:"stage,omitempty"`     // s3:// URL of a staging plan (link.StagePlan), from the tag drover:stage
-	Token          string            `json:"token,omitempty"`     // idempotency token of the submitter
-	Detail         json.RawMessage   `json:"detail,omitempty"`    // the service's own words, for DescribeJobs to echo
+	QuotaShare     string            `json:"quotaShare,omitempty"`  // from the tag drover:quota-share
+	Consumables    []ConsumableNeed  `json:"consumables,omitempty"` // held by each unit while it runs
+	Container      *Container        `json:"container,omitempty"`   // nil = nothing beside the image asked for
+	Stage          string            `json:"stage,omitempty"`       // s3:// URL of a staging plan (link.StagePlan), from the tag drover:stage
+	Token          string            `json:"token,omitempty"`       // idempotency token of the submitter
+	Detail         json.RawMessage   `json:"detail,omitempty"`      // the service's own words, for DescribeJobs to echo
 }
 
 // SpecVersion is written into each Spec.
@@ -122,6 +124,7 @@ type Definition struct {
 	Tags           map[string]string `json:"tags,omitempty"`
 	PropagateTags  bool              `json:"propagateTags,omitempty"`
 	Priority       int32             `json:"priority,omitempty"`
+	Consumables    []ConsumableNeed  `json:"consumables,omitempty"`
 	Detail         json.RawMessage   `json:"detail,omitempty"` // the registration as it came, to echo
 }
 
@@ -130,10 +133,18 @@ type Queue struct {
 	Name         string            `json:"name"`
 	Priority     int32             `json:"priority"` // higher first
 	Enabled      bool              `json:"enabled"`
-	Environments []string          `json:"environments"` // names, in the order to try
-	Policy       string            `json:"policy,omitempty"`
+	Environments []string          `json:"environments"`         // names, in the order to try
+	Policy       string            `json:"policy,omitempty"`     // name of its scheduling policy; "" = first in, first out
+	TimeLimits   []TimeLimit       `json:"timeLimits,omitempty"` // jobStateTimeLimitActions
 	Tags         map[string]string `json:"tags,omitempty"`
 	Detail       json.RawMessage   `json:"detail,omitempty"`
+}
+
+// TimeLimit is an entry of jobStateTimeLimitActions: the job at the head of the queue that
+// has been RUNNABLE for so long for the reason is cancelled.
+type TimeLimit struct {
+	Reason  string `json:"reason"`
+	Seconds int32  `json:"seconds"`
 }
 
 // Environment is a compute environment.

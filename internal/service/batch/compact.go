@@ -25,6 +25,8 @@ func appendCompact(b []byte, v reflect.Value) []byte {
 		return strconv.AppendBool(b, v.Bool())
 	case reflect.Int32, reflect.Int64:
 		return strconv.AppendInt(b, v.Int(), 10)
+	case reflect.Float32:
+		return strconv.AppendFloat(b, v.Float(), 'g', -1, 32)
 	case reflect.Slice:
 		b = append(b, '[')
 		for i := range v.Len() {

@@ -45,11 +45,17 @@ func (s *Service) readQueue(ctx context.Context, in *batch.CreateJobQueueInput) 
 	if !job.ValidName(q.Name) {
 		return q, invalid("jobQueueName %q must be 1 to 128 letters, digits, - and _", q.Name)
 	}
-	if err := unbuiltQueue(in.SchedulingPolicyArn, in.JobStateTimeLimitActions, in.ServiceEnvironmentOrder); err != nil {
+	if err := refuseServiceOrder(in.ServiceEnvironmentOrder); err != nil {
 		return q, err
 	}
 	d := queueDetail{}
 	var err error
+	if q.Policy, err = s.readQueuePolicy(s.in(ctx), in.SchedulingPolicyArn); err != nil {
+		return q, err
+	}
+	if q.TimeLimits, err = s.readTimeLimits(in.JobStateTimeLimitActions); err != nil {
+		return q, err
+	}
 	if d.Type, err = optionalWord("jobQueueType", in.JobQueueType, types.JobQueueType("").Values()...); err != nil {
 		return q, err
 	}

@@ -137,20 +137,21 @@ func describeDefinition(n names, d *job.Definition) (types.JobDefinition, error)
 		fillContainer(in.ContainerProperties)
 	}
 	return types.JobDefinition{
-		JobDefinitionName:          &d.Name,
-		JobDefinitionArn:           aws.String(n.definitionARN(job.Revision(d.Name, d.Revision))),
-		Revision:                   &d.Revision,
-		Status:                     aws.String(activity(d.Active)),
-		Type:                       aws.String(string(in.Type)),
-		ContainerOrchestrationType: types.OrchestrationTypeEcs,
-		ContainerProperties:        in.ContainerProperties,
-		Parameters:                 listed(d.Parameters),
-		PlatformCapabilities:       in.PlatformCapabilities,
-		PropagateTags:              in.PropagateTags,
-		RetryStrategy:              in.RetryStrategy,
-		SchedulingPriority:         in.SchedulingPriority,
-		Tags:                       listed(d.Tags),
-		Timeout:                    in.Timeout,
+		JobDefinitionName:            &d.Name,
+		JobDefinitionArn:             aws.String(n.definitionARN(job.Revision(d.Name, d.Revision))),
+		Revision:                     &d.Revision,
+		Status:                       aws.String(activity(d.Active)),
+		Type:                         aws.String(string(in.Type)),
+		ContainerOrchestrationType:   types.OrchestrationTypeEcs,
+		ContainerProperties:          in.ContainerProperties,
+		ConsumableResourceProperties: in.ConsumableResourceProperties,
+		Parameters:                   listed(d.Parameters),
+		PlatformCapabilities:         in.PlatformCapabilities,
+		PropagateTags:                in.PropagateTags,
+		RetryStrategy:                in.RetryStrategy,
+		SchedulingPriority:           in.SchedulingPriority,
+		Tags:                         listed(d.Tags),
+		Timeout:                      in.Timeout,
 	}, nil
 }
 

@@ -231,7 +231,10 @@ func TestTagging(t *testing.T) {
 		"00 does not exist":           "job/00000000-0000-4000-8000-000000000000",
 		"array children":              "job/" + id + ":0",
 		"is not the ARN":              "job-definition/d",
-		"is not built":                "scheduling-policy/p",
+		"policy p does not":           "scheduling-policy/p",
+		"resource r does not":         "consumable-resource/r",
+		"share s of job queue q does": "quota-share/q/s",
+		"SageMaker":                   "service-job/x",
 		"not the ARN of a job,":       "bucket/b",
 	} {
 		refused(t, tag(prefix+name, map[string]string{"a": "b"}), words)

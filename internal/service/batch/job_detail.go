@@ -68,6 +68,8 @@ func describeJob(n names, v *manager.View, kept jobDetail) types.JobDetail {
 		ArrayProperties:      describeArray(v),
 		Container:            describeContainer(n, v, kept.Container),
 		ShareIdentifier:      optional(spec.Share),
+
+		ConsumableResourceProperties: writeConsumables(n, spec.Consumables),
 	}
 	if u.Status.Terminal() {
 		d.StoppedAt = millis(u.Stopped)

@@ -34,6 +34,17 @@ func (n names) queueARN(name string) string { return n.batch("job-queue/" + name
 // environmentARN is the ARN of a compute environment.
 func (n names) environmentARN(name string) string { return n.batch("compute-environment/" + name) }
 
+// policyARN is the ARN of a scheduling policy.
+func (n names) policyARN(name string) string { return n.batch("scheduling-policy/" + name) }
+
+// consumableARN is the ARN of a consumable resource.
+func (n names) consumableARN(name string) string { return n.batch("consumable-resource/" + name) }
+
+// quotaShareARN is the ARN of a quota share of a queue.
+func (n names) quotaShareARN(queue, name string) string {
+	return n.batch("quota-share/" + queue + "/" + name)
+}
+
 // definitionARN is the ARN of a job definition, by its "name:revision".
 func (n names) definitionARN(revision string) string { return n.batch("job-definition/" + revision) }
 
@@ -94,6 +105,43 @@ func (n names) environment(ref string) (string, error) {
 		err = invalid("Provided name %s is not supported pattern[a-zA-Z_0-9-]{1,128}", ref)
 	}
 	return name, err
+}
+
+// policy reads the ARN of a scheduling policy, which has no other name in the API.
+func (n names) policy(member, ref string) (string, error) {
+	if !strings.HasPrefix(ref, "arn:") {
+		return "", invalid("%s %q must be the ARN of a scheduling policy", member, ref)
+	}
+	name, err := n.resource("scheduling-policy", member, ref)
+	if err == nil && !job.ValidName(name) {
+		err = invalid("%s %q is not the ARN of a scheduling policy", member, ref)
+	}
+	return name, err
+}
+
+// consumable reads a consumable resource's name or ARN.
+func (n names) consumable(ref string) (string, error) {
+	name, err := n.resource("consumable-resource", "consumableResource", ref)
+	if err == nil && !job.ValidName(name) {
+		err = invalid("Provided name %s is not supported pattern[a-zA-Z_0-9-]{1,128}", ref)
+	}
+	return name, err
+}
+
+// quotaShare reads the ARN of a quota share.
+func (n names) quotaShare(ref string) (queue, name string, err error) {
+	if !strings.HasPrefix(ref, "arn:") {
+		return "", "", invalid("quotaShareArn %q must be the ARN of a quota share", ref)
+	}
+	both, err := n.resource("quota-share", "quotaShareArn", ref)
+	if err != nil {
+		return "", "", err
+	}
+	queue, name, ok := strings.Cut(both, "/")
+	if !ok || !job.ValidName(queue) || !job.ValidName(name) {
+		return "", "", invalid("quotaShareArn %q is not the ARN of a quota share", ref)
+	}
+	return queue, name, nil
 }
 
 // definition reads a definition's name, name:revision or ARN; revision 0 is the latest

@@ -93,14 +93,16 @@ func describeQueue(n names, q *job.Queue) (types.JobQueueDetail, error) {
 		Status:                   types.JQStatusValid,
 		StatusReason:             aws.String("JobQueue Healthy"),
 		JobQueueType:             kept.Type,
-		SchedulingPolicyArn:      optional(q.Policy),
-		JobStateTimeLimitActions: []types.JobStateTimeLimitAction{},
+		JobStateTimeLimitActions: writeTimeLimits(q.TimeLimits),
 		ServiceEnvironmentOrder:  []types.ServiceEnvironmentOrder{},
 		ComputeEnvironmentOrder:  make([]types.ComputeEnvironmentOrder, len(q.Environments)),
 		Tags:                     listed(q.Tags),
 	}
 	if q.Enabled {
 		d.State = types.JQStateEnabled
+	}
+	if q.Policy != "" {
+		d.SchedulingPolicyArn = aws.String(n.policyARN(q.Policy))
 	}
 	for i, e := range q.Environments {
 		number := int32(i + 1)
@@ -123,14 +125,62 @@ func readQueueState(st types.JQState, unsaid bool) (bool, error) {
 
 func noQueue(ref string) error { return invalid("job queue %s does not exist", ref) }
 
-// unbuiltQueue names the first member of a queue that drover does not have yet.
-func unbuiltQueue(policy *string, actions []types.JobStateTimeLimitAction, services []types.ServiceEnvironmentOrder) error {
-	if m := present(
-		"schedulingPolicyArn", aws.ToString(policy) != "",
-		"jobStateTimeLimitActions", len(actions) > 0,
-		"serviceEnvironmentOrder", len(services) > 0,
-	); m != "" {
-		return notBuilt(m)
+// readQueuePolicy reads the ARN of a queue's scheduling policy; empty is none.
+func (s *Service) readQueuePolicy(n names, ref *string) (string, error) {
+	if aws.ToString(ref) == "" {
+		return "", nil
+	}
+	return n.policy("schedulingPolicyArn", *ref)
+}
+
+// refuseServiceOrder refuses the environments of service jobs.
+func refuseServiceOrder(list []types.ServiceEnvironmentOrder) error {
+	if len(list) > 0 {
+		return invalid("serviceEnvironmentOrder: %s", noServiceJobs)
 	}
 	return nil
+}
+
+// The reasons for which a job may wait too long (AWS Batch User Guide, jobs stuck in
+// RUNNABLE). drover never finds the last one.
+var limitReasons = [...]string{
+	"CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY", "MISCONFIGURATION:COMPUTE_ENVIRONMENT_MAX_RESOURCE",
+	"MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT", "MISCONFIGURATION:SERVICE_ROLE_PERMISSIONS",
+}
+
+// readTimeLimits checks jobStateTimeLimitActions.
+func (s *Service) readTimeLimits(list []types.JobStateTimeLimitAction) ([]job.TimeLimit, error) {
+	var out []job.TimeLimit
+	for _, a := range list {
+		if _, err := word("state", a.State, types.JobStateTimeLimitActionsStateRunnable); err != nil {
+			return nil, err
+		}
+		if _, err := word("action", a.Action, types.JobStateTimeLimitActionsActionCancel); err != nil {
+			return nil, err
+		}
+		reason, err := word("reason", aws.ToString(a.Reason), limitReasons[:]...)
+		if err != nil {
+			return nil, err
+		}
+		seconds := aws.ToInt32(a.MaxTimeSeconds)
+		if low, high := s.limits.StateLimitMin, s.limits.StateLimitMax; seconds < low || seconds > high {
+			return nil, invalid("maxTimeSeconds must be between %d and %d, got %d", low, high, seconds)
+		}
+		if slices.ContainsFunc(out, func(l job.TimeLimit) bool { return l.Reason == reason }) {
+			return nil, invalid("jobStateTimeLimitActions has the reason %s twice", reason)
+		}
+		out = append(out, job.TimeLimit{Reason: reason, Seconds: seconds})
+	}
+	return out, nil
+}
+
+func writeTimeLimits(list []job.TimeLimit) []types.JobStateTimeLimitAction {
+	out := make([]types.JobStateTimeLimitAction, len(list))
+	for i := range list {
+		out[i] = types.JobStateTimeLimitAction{
+			Action: types.JobStateTimeLimitActionsActionCancel, State: types.JobStateTimeLimitActionsStateRunnable,
+			Reason: &list[i].Reason, MaxTimeSeconds: &list[i].Seconds,
+		}
+	}
+	return out
 }

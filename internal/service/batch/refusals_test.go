@@ -44,7 +44,7 @@ func TestBadRegistrations(t *testing.T) {
 			in.EcsProperties = &types.EcsProperties{TaskProperties: []types.EcsTaskProperties{}}
 		},
 		"eksProperties is not": func(in *batch.RegisterJobDefinitionInput) { in.EksProperties = &types.EksProperties{} },
-		"consumableResourceProperties is not": func(in *batch.RegisterJobDefinitionInput) {
+		"needs consumableResource and quantity": func(in *batch.RegisterJobDefinitionInput) {
 			in.ConsumableResourceProperties = &types.ConsumableResourceProperties{ConsumableResourceList: []types.ConsumableResourceRequirement{{}}}
 		},
 		"platformCapabilities \"MOON\"": func(in *batch.RegisterJobDefinitionInput) {
@@ -394,9 +394,15 @@ func TestBadEnvironmentsAndQueues(t *testing.T) {
 		"names local twice": func(in *batch.CreateJobQueueInput) {
 			in.ComputeEnvironmentOrder = one("local", prefix+"compute-environment/local")
 		},
-		"cannot mix EC2 and FARGATE": func(in *batch.CreateJobQueueInput) { in.ComputeEnvironmentOrder = one("local", "far") },
-		"schedulingPolicyArn is not": func(in *batch.CreateJobQueueInput) { in.SchedulingPolicyArn = aws.String("arn") },
-		"jobStateTimeLimitActions is": func(in *batch.CreateJobQueueInput) {
+		"cannot mix EC2 and FARGATE":             func(in *batch.CreateJobQueueInput) { in.ComputeEnvironmentOrder = one("local", "far") },
+		"must be the ARN of a scheduling policy": func(in *batch.CreateJobQueueInput) { in.SchedulingPolicyArn = aws.String("arn") },
+		"policy none does not exist": func(in *batch.CreateJobQueueInput) {
+			in.SchedulingPolicyArn = aws.String(prefix + "scheduling-policy/none")
+		},
+		"SageMaker": func(in *batch.CreateJobQueueInput) {
+			in.ServiceEnvironmentOrder = []types.ServiceEnvironmentOrder{{Order: aws.Int32(1), ServiceEnvironment: aws.String("s")}}
+		},
+		"reason \"x\" must be one of": func(in *batch.CreateJobQueueInput) {
 			in.JobStateTimeLimitActions = []types.JobStateTimeLimitAction{{Action: "CANCEL", State: "RUNNABLE", MaxTimeSeconds: aws.Int32(600), Reason: aws.String("x")}}
 		},
 		"jobQueueType EKS is not":   func(in *batch.CreateJobQueueInput) { in.JobQueueType = "EKS" },

@@ -20,7 +20,7 @@ var _ = wire.Op(ops, "RegisterJobDefinition", (*Service).RegisterJobDefinition,
 // RegisterJobDefinition adds the next revision of a definition. Revision numbers are never
 // used twice, also not after revisions were deregistered.
 func (s *Service) RegisterJobDefinition(ctx context.Context, in *batch.RegisterJobDefinitionInput) (*batch.RegisterJobDefinitionOutput, error) {
-	d, err := s.readDefinition(in)
+	d, err := s.readDefinition(s.in(ctx), in)
 	if err != nil {
 		return nil, err
 	}
@@ -37,7 +37,7 @@ func (s *Service) RegisterJobDefinition(ctx context.Context, in *batch.RegisterJ
 }
 
 // readDefinition checks a registration and puts its words in canonical form.
-func (s *Service) readDefinition(in *batch.RegisterJobDefinitionInput) (job.Definition, error) {
+func (s *Service) readDefinition(n names, in *batch.RegisterJobDefinitionInput) (job.Definition, error) {
 	d := job.Definition{Active: true}
 	if err := s.checkRegistration(in); err != nil {
 		return d, err
@@ -69,11 +69,16 @@ func (s *Service) readDefinition(in *batch.RegisterJobDefinitionInput) (job.Defi
 	if err := checkTags(in.Tags, nil); err != nil {
 		return d, err
 	}
+	consumables, err := readConsumables(n, in.ConsumableResourceProperties)
+	if err != nil {
+		return d, err
+	}
 	d = job.Definition{
 		Name: *in.JobDefinitionName, Active: true,
 		Image: *c.Image, Command: c.Command, Environment: variables, Need: need,
 		TimeoutSeconds: timeout, Parameters: maps.Clone(in.Parameters), Tags: maps.Clone(in.Tags),
 		PropagateTags: aws.ToBool(in.PropagateTags), Priority: aws.ToInt32(in.SchedulingPriority),
+		Consumables: consumables,
 	}
 	if retry != nil {
 		d.Retry = *retry
@@ -103,7 +108,6 @@ func (s *Service) checkRegistration(in *batch.RegisterJobDefinitionInput) (err e
 		"nodeProperties", in.NodeProperties != nil,
 		"ecsProperties", in.EcsProperties != nil,
 		"eksProperties", in.EksProperties != nil,
-		"consumableResourceProperties", in.ConsumableResourceProperties != nil && len(in.ConsumableResourceProperties.ConsumableResourceList) > 0,
 	); m != "" {
 		return notBuilt(m)
 	}

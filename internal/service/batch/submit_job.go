@@ -30,8 +30,9 @@ func (s *Service) SubmitJob(ctx context.Context, in *batch.SubmitJobInput) (*bat
 	if err != nil {
 		return nil, err
 	}
-	if (in.ShareIdentifier != nil || in.SchedulingPriorityOverride != nil) && q.Policy == "" {
-		return nil, invalid("Job with shareIdentifier or schedulingPriority can onlybe submitted to job queue with fair share scheduling policy.")
+	share, err := readShare(&q, in)
+	if err != nil {
+		return nil, err
 	}
 	p, err := s.submitDefinition(ctx, n, *in.JobDefinition)
 	if err != nil {
@@ -41,11 +42,16 @@ func (s *Service) SubmitJob(ctx context.Context, in *batch.SubmitJobInput) (*bat
 	if err != nil {
 		return nil, err
 	}
-	spec.Name, spec.Queue = *in.JobName, q.Name
+	spec.Name, spec.Queue, spec.Share = *in.JobName, q.Name, share
+	if o := in.ConsumableResourcePropertiesOverride; o != nil {
+		if spec.Consumables, err = readConsumables(n, o); err != nil {
+			return nil, err
+		}
+	}
 	if spec.Dependencies, err = s.readDependencies(n, in.DependsOn, spec.Size > 0); err != nil {
 		return nil, err
 	}
-	if spec.Stage, spec.Token, err = readJobTags(in.Tags); err != nil {
+	if err := readJobTags(spec, in.Tags); err != nil {
 		return nil, err
 	}
 	spec.Tags = maps.Clone(in.Tags)
@@ -57,13 +63,25 @@ func (s *Service) SubmitJob(ctx context.Context, in *batch.SubmitJobInput) (*bat
 	return &batch.SubmitJobOutput{JobId: &id, JobName: in.JobName, JobArn: aws.String(n.jobARN(id))}, nil
 }
 
+// readShare reads whose share the job belongs to. Whether the queue's policy wants one is
+// the manager's to say; a queue that has no policy is refused here, in AWS's words.
+func readShare(q *job.Queue, in *batch.SubmitJobInput) (string, error) {
+	if (in.ShareIdentifier != nil || in.SchedulingPriorityOverride != nil) && q.Policy == "" {
+		return "", invalid("Job with shareIdentifier or schedulingPriority can onlybe submitted to job queue with fair share scheduling policy.")
+	}
+	share := aws.ToString(in.ShareIdentifier)
+	if in.ShareIdentifier != nil && !job.ValidShare(share) {
+		return "", invalid("shareIdentifier %q must be 1 to %d letters and digits", share, job.MaxShareIdentifier)
+	}
+	return share, nil
+}
+
 // checkSubmission checks what needs neither queue nor definition.
 func (s *Service) checkSubmission(in *batch.SubmitJobInput) error {
 	if m := present(
 		"ecsPropertiesOverride", in.EcsPropertiesOverride != nil,
 		"eksPropertiesOverride", in.EksPropertiesOverride != nil,
 		"nodeOverrides", in.NodeOverrides != nil,
-		"consumableResourcePropertiesOverride", in.ConsumableResourcePropertiesOverride != nil && len(in.ConsumableResourcePropertiesOverride.ConsumableResourceList) > 0,
 	); m != "" {
 		return notBuilt(m)
 	}

@@ -3,17 +3,20 @@ package batch
 import (
 	"context"
 	"maps"
+	"slices"
 
 	"drover/internal/core/arn"
 	"drover/internal/core/fault"
 	"drover/internal/core/job"
+	"drover/internal/manager"
 )
 
 // tagged is a thing with tags, named by its ARN.
 type tagged struct {
 	kind     string // as in the ARN
 	name     string
-	revision int32 // of a definition
+	queue    string // of a quota share
+	revision int32  // of a definition
 	id       job.ID
 }
 
@@ -40,15 +43,18 @@ func (n names) readTagged(ref string) (tagged, error) {
 	case "job-definition":
 		t.name, t.revision, ok = job.ParseRevision(name)
 		ok = ok && t.revision > 0
-	case "job-queue", "compute-environment":
+	case "job-queue", "compute-environment", "scheduling-policy", "consumable-resource":
 		t.name, ok = name, job.ValidName(name)
-	case "scheduling-policy", "consumable-resource", "service-environment", "service-job":
-		return t, notBuilt("a resource of kind " + kind)
+	case "quota-share":
+		t.queue, t.name, err = n.quotaShare(ref)
+		return t, err
+	case "service-environment", "service-job":
+		return t, invalid("%s", noServiceJobs)
 	default:
 		ok = false
 	}
 	if !ok {
-		return t, invalid("resourceArn %q is not the ARN of a job, job definition, job queue or compute environment", ref)
+		return t, invalid("resourceArn %q is not the ARN of a job, job definition, job queue, compute environment, scheduling policy, consumable resource or quota share", ref)
 	}
 	return t, nil
 }
@@ -72,6 +78,27 @@ func (s *Service) tagsOf(ctx context.Context, t tagged) (map[string]string, erro
 			return nil, orElse(err, gone)
 		}
 		return q.Tags, nil
+	case "scheduling-policy":
+		all, err := s.m.Policies(ctx)
+		i := slices.IndexFunc(all, func(p job.SchedulingPolicy) bool { return p.Name == t.name })
+		if err != nil || i < 0 {
+			return nil, orElse(err, gone)
+		}
+		return all[i].Tags, nil
+	case "consumable-resource":
+		all, err := s.m.Consumables(ctx)
+		i := slices.IndexFunc(all, func(r manager.Stock) bool { return r.Name == t.name })
+		if err != nil || i < 0 {
+			return nil, orElse(err, gone)
+		}
+		return all[i].Tags, nil
+	case "quota-share":
+		all, err := s.m.QuotaShares(ctx, t.queue)
+		i := slices.IndexFunc(all, func(q job.QuotaShare) bool { return q.Name == t.name })
+		if err != nil || i < 0 {
+			return nil, orElse(err, gone)
+		}
+		return all[i].Tags, nil
 	}
 	e, ok, err := s.findEnvironment(ctx, t.name)
 	if err != nil || !ok {
@@ -119,6 +146,24 @@ func (s *Service) retag(ctx context.Context, t tagged, put map[string]string, re
 	case "job-queue":
 		defer s.catalog.forgetQueues()
 		_, err := s.m.UpdateQueue(ctx, t.name, func(q *job.Queue) error {
+			q.Tags = merge(q.Tags)
+			return checkTags(q.Tags, nil)
+		})
+		return err
+	case "scheduling-policy":
+		_, err := s.m.UpdatePolicy(ctx, t.name, func(p *job.SchedulingPolicy) error {
+			p.Tags = merge(p.Tags)
+			return checkTags(p.Tags, nil)
+		})
+		return err
+	case "consumable-resource":
+		_, err := s.m.UpdateConsumable(ctx, t.name, func(r *job.Consumable, _ int64) error {
+			r.Tags = merge(r.Tags)
+			return checkTags(r.Tags, nil)
+		})
+		return err
+	case "quota-share":
+		_, err := s.m.UpdateQuotaShare(ctx, t.queue, t.name, func(q *job.QuotaShare) error {
 			q.Tags = merge(q.Tags)
 			return checkTags(q.Tags, nil)
 		})

@@ -13,9 +13,10 @@ import (
 const (
 	droverTag = "drover:"
 
-	stageTag    = "drover:stage"     // job: the s3:// URL of a staging plan
-	tokenTag    = "drover:token"     // job: makes repeated submissions one
-	hostJobsTag = "drover:host-jobs" // compute environment: image host is allowed
+	stageTag      = "drover:stage"       // job: the s3:// URL of a staging plan
+	tokenTag      = "drover:token"       // job: makes repeated submissions one
+	quotaShareTag = "drover:quota-share" // job: the quota share of its queue that it belongs to
+	hostJobsTag   = "drover:host-jobs"   // compute environment: image host is allowed
 )
 
 // checkTags checks the tags of a thing; known lists the drover: tags that it may have.
@@ -37,29 +38,34 @@ func checkTags(tags map[string]string, known []string) error {
 	return nil
 }
 
-// readJobTags checks the tags of a submission and what those of drover say.
-func readJobTags(tags map[string]string) (stage, token string, err error) {
+// readJobTags checks the tags of a submission and puts what those of drover say into the spec.
+func readJobTags(spec *job.Spec, tags map[string]string) error {
 	if len(tags) == 0 {
-		return "", "", nil
+		return nil
 	}
-	if err := checkTags(tags, []string{stageTag, tokenTag}); err != nil {
-		return "", "", err
+	if err := checkTags(tags, []string{stageTag, tokenTag, quotaShareTag}); err != nil {
+		return err
 	}
-	if stage = tags[stageTag]; stage != "" || hasKey(tags, stageTag) {
+	if stage, ok := tags[stageTag]; ok {
 		u, err := url.Parse(stage)
 		if err != nil || u.Scheme != "s3" || u.Host == "" || strings.Trim(u.Path, "/") == "" {
-			return "", "", invalid("tag %s must be the s3://bucket/key of a staging plan, got %q", stageTag, stage)
+			return invalid("tag %s must be the s3://bucket/key of a staging plan, got %q", stageTag, stage)
 		}
+		spec.Stage = stage
 	}
-	if token = tags[tokenTag]; token == "" && hasKey(tags, tokenTag) {
-		return "", "", invalid("tag %s must not be empty", tokenTag)
+	if token, ok := tags[tokenTag]; ok {
+		if token == "" {
+			return invalid("tag %s must not be empty", tokenTag)
+		}
+		spec.Token = token
 	}
-	return stage, token, nil
-}
-
-func hasKey(m map[string]string, key string) bool {
-	_, ok := m[key]
-	return ok
+	if share, ok := tags[quotaShareTag]; ok {
+		if !job.ValidName(share) {
+			return invalid("tag %s must be the name of a quota share, got %q", quotaShareTag, share)
+		}
+		spec.QuotaShare = share
+	}
+	return nil
 }
 
 // readEnvironmentTags checks the tags of a compute environment and reads whether it

@@ -19,7 +19,15 @@ func (s *Service) UpdateJobQueue(ctx context.Context, in *batch.UpdateJobQueueIn
 	if err != nil {
 		return nil, err
 	}
-	if err := unbuiltQueue(in.SchedulingPolicyArn, in.JobStateTimeLimitActions, in.ServiceEnvironmentOrder); err != nil {
+	if err := refuseServiceOrder(in.ServiceEnvironmentOrder); err != nil {
+		return nil, err
+	}
+	policy, err := s.readQueuePolicy(n, in.SchedulingPolicyArn)
+	if err != nil {
+		return nil, err
+	}
+	limits, err := s.readTimeLimits(in.JobStateTimeLimitActions)
+	if err != nil {
 		return nil, err
 	}
 	if err := checkPriorityOfQueue(in.Priority); err != nil {
@@ -41,6 +49,12 @@ func (s *Service) UpdateJobQueue(ctx context.Context, in *batch.UpdateJobQueueIn
 		q.Enabled = enabled
 		if in.Priority != nil {
 			q.Priority = *in.Priority
+		}
+		if in.SchedulingPolicyArn != nil {
+			q.Policy = policy
+		}
+		if in.JobStateTimeLimitActions != nil {
+			q.TimeLimits = limits
 		}
 		if order == nil {
 			return nil

@@ -33,6 +33,8 @@ type Attempt struct {
 
 	Container *job.Container // what the container is to be like; nil = nothing asked
 	Mounts    []Mount        // folders of the worker that a container sees; processes see the host's
+
+	HostNetwork bool // the container must share the host's network
 }
 
 // Mount shows a folder of the host to a container at another path.

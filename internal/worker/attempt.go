@@ -115,6 +115,8 @@ func (w *worker) adopted(h executor.Handle, out *sink) *attempt {
 	a.wantsOut = n.WantsOut
 	a.bytesIn.Store(n.BytesIn)
 	a.grant = w.grants.add(a.lease, n.Path, n.Token, nil)
+	kept := n.Assignment
+	w.grants.describe(a.grant, metadata{asg: &kept, region: w.welcome.Region})
 	w.addLocked(a)
 	w.wg.Go(func() {
 		w.started(a, h)
@@ -141,7 +143,7 @@ func (w *worker) live(a *attempt) {
 		w.finish(a, job.Exit{Cause: stop, Reason: "stopped before it started"}, time.Now())
 		return
 	}
-	h, err := w.exec.Start(w.life, spec, out)
+	h, err := out.of.exec.Start(w.life, spec, out)
 	if err != nil {
 		if errors.Is(err, executor.ErrLost) {
 			w.lost(out)
@@ -166,7 +168,7 @@ func (w *worker) live(a *attempt) {
 // waitSink gives the executor's output, waiting while the executor is being found again.
 func (w *worker) waitSink(a *attempt) *sink {
 	for n := 0; a.ctx.Err() == nil; n++ {
-		if s := w.currentSink(); s != nil {
+		if s := w.sinkOf(w.runnerOf(a.asg.Image)); s != nil {
 			return s
 		}
 		pause(a.ctx, n)
@@ -330,6 +332,10 @@ func (w *worker) prepare(a *attempt) (executor.Attempt, *job.Exit) {
 		}
 		return executor.Attempt{}, &job.Exit{Cause: cause, Reason: reason}
 	}
+	r := w.runnerOf(a.asg.Image)
+	if r == nil {
+		return fail(job.CauseStart, fmt.Sprintf("CannotStartContainerError: this host has no container engine for the image %s", a.asg.Image))
+	}
 	f, err := w.folders.take()
 	if err != nil {
 		return fail(job.CauseStart, fmt.Sprintf("CannotStartContainerError: no working folder: %v", err))
@@ -338,9 +344,10 @@ func (w *worker) prepare(a *attempt) (executor.Attempt, *job.Exit) {
 	a.folder = f
 	w.mu.Unlock()
 	w.grants.setToken(a.grant, f.token)
+	w.grants.describe(a.grant, w.metadata(&a.asg))
 	spec := executor.Attempt{
 		Lease: a.lease, Image: a.asg.Image, Command: a.asg.Command, Need: a.asg.Need,
-		Dir: f.work(), Timeout: time.Duration(a.asg.TimeoutSeconds) * time.Second,
+		Name: a.asg.UnitName(), Dir: f.work(), Timeout: time.Duration(a.asg.TimeoutSeconds) * time.Second,
 	}
 	if a.asg.Stage != "" {
 		staged, err := w.stageIn(a, f)
@@ -350,13 +357,18 @@ func (w *worker) prepare(a *attempt) (executor.Attempt, *job.Exit) {
 		spec.Command, spec.Stdin, spec.Stdout = staged.command, staged.stdin, staged.stdout
 		a.wantsOut = slices.ContainsFunc(a.asg.Command, func(word string) bool { return strings.Contains(word, "{out}") })
 	}
-	spec.Environment = w.environment(a)
+	if spec.Environment, err = w.environment(a); err != nil {
+		return fail(job.CauseStart, err.Error())
+	}
+	if a.boxed() {
+		w.box(a, &spec)
+	}
 	n := note{Assignment: a.asg, Folder: f.name, Path: a.grant.path, Token: f.token, BytesIn: a.bytesIn.Load(), WantsOut: a.wantsOut}
 	n.Assignment.Command, n.Assignment.Variables = nil, nil
 	if spec.Note, err = json.Marshal(n); err != nil {
 		return fail(job.CauseStart, "CannotStartContainerError: "+err.Error())
 	}
-	if err := w.exec.Prepare(a.ctx, spec); err != nil {
+	if err := r.exec.Prepare(a.ctx, spec); err != nil {
 		return fail(job.CauseStart, err.Error())
 	}
 	return spec, nil

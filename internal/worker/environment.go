@@ -10,7 +10,9 @@ import (
 // environment is all that an attempt's command finds in its environment: what AWS Batch
 // gives, how to reach the API and the attempt's credentials, folders of its own, and the
 // job's variables. Nothing of the worker's environment is in it except PATH.
-func (w *worker) environment(a *attempt) []string {
+//
+// A container has its image's folders and PATH, and its own way to the API.
+func (w *worker) environment(a *attempt) ([]string, error) {
 	w.mu.Lock()
 	region, endpoint := w.welcome.Region, w.welcome.Endpoint
 	w.mu.Unlock()
@@ -19,10 +21,21 @@ func (w *worker) environment(a *attempt) []string {
 	}
 	asg := &a.asg
 	env := make([]string, 0, 20+len(asg.Variables))
+	if a.boxed() {
+		endpoint = w.door.url()
+		env = append(env,
+			"AWS_CONTAINER_CREDENTIALS_FULL_URI="+endpoint+credentialsPath+a.grant.path,
+			"AWS_CONTAINER_AUTHORIZATION_TOKEN="+a.folder.token,
+			"ECS_CONTAINER_METADATA_URI_V4="+endpoint+metadataPath+a.grant.path)
+	} else {
+		env = append(env,
+			"PATH="+w.opts.Path,
+			"HOME="+a.folder.work(),
+			"TMPDIR="+a.folder.tmp(),
+			"AWS_CONTAINER_CREDENTIALS_FULL_URI="+w.grants.url(a.grant),
+			"AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE="+a.folder.tokenFile())
+	}
 	env = append(env,
-		"PATH="+w.opts.Path,
-		"HOME="+a.folder.work(),
-		"TMPDIR="+a.folder.tmp(),
 		"AWS_BATCH_JOB_ID="+asg.UnitName(),
 		"AWS_BATCH_JOB_ATTEMPT="+strconv.Itoa(int(asg.Attempt)),
 		"AWS_BATCH_JQ_NAME="+asg.Queue,
@@ -32,8 +45,6 @@ func (w *worker) environment(a *attempt) []string {
 		"AWS_REGION="+region,
 		"AWS_DEFAULT_REGION="+region,
 		"AWS_EC2_METADATA_DISABLED=true",
-		"AWS_CONTAINER_CREDENTIALS_FULL_URI="+w.grants.url(a.grant),
-		"AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE="+a.folder.tokenFile(),
 		"DROVER_ATTEMPT_FENCE="+strconv.FormatUint(uint64(asg.Fence), 10),
 	)
 	if asg.Ref.Index != job.Whole {
@@ -41,7 +52,12 @@ func (w *worker) environment(a *attempt) []string {
 			"AWS_BATCH_JOB_ARRAY_INDEX="+strconv.Itoa(int(asg.Ref.Index)),
 			"AWS_BATCH_JOB_ARRAY_SIZE="+strconv.Itoa(int(asg.Size)))
 	}
-	return addVariables(env, asg.Variables)
+	env = addVariables(env, asg.Variables)
+	if asg.Container == nil || len(asg.Container.Secrets) == 0 {
+		return env, nil
+	}
+	secrets, err := w.secrets(a.ctx, asg.Container.Secrets)
+	return addVariables(env, secrets), err
 }
 
 // addVariables adds the job's own variables. They win over what is there, except over the

@@ -37,6 +37,8 @@ type grant struct {
 	lease job.Lease
 	path  string
 
+	about metadata // what a container may learn of itself
+
 	mu    sync.Mutex // guards the rest; held while credentials are fetched, so that one fetches for all
 	token string
 	creds *link.Credentials
@@ -95,6 +97,13 @@ func (gr *grant) keep(c *link.Credentials) {
 		now := time.Now()
 		gr.renew = now.Add(time.UnixMicro(c.Expires).Sub(now) / 2)
 	}
+}
+
+// describe says what the grant's container may learn of itself.
+func (g *grants) describe(gr *grant, m metadata) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	gr.about = m
 }
 
 func (g *grants) setToken(gr *grant, token string) {
@@ -186,7 +195,7 @@ func refuse(rw http.ResponseWriter, status int, message string) {
 	answer(rw, status, map[string]string{"code": http.StatusText(status), "message": message})
 }
 
-func answer(rw http.ResponseWriter, status int, v map[string]string) {
+func answer(rw http.ResponseWriter, status int, v any) {
 	rw.Header().Set("Content-Type", "application/json")
 	rw.WriteHeader(status)
 	_ = json.NewEncoder(rw).Encode(v) // a job that hung up asks again

@@ -58,7 +58,7 @@ func (w *worker) stageAllIn(ctx context.Context, a *attempt, c *objects.Client, 
 	if err != nil {
 		return staged{}, err
 	}
-	return place(plan, a.asg.Command, in, out), nil
+	return place(a, f, plan, in, out), nil
 }
 
 // reduceOut is the result's name when standard output is the result.

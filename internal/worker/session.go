@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"drover/internal/core/fault"
@@ -75,10 +76,13 @@ func (w *worker) locate() {
 // hello opens a session. It answers nil if it could not, after a pause.
 func (w *worker) hello(die context.CancelCauseFunc) <-chan struct{} {
 	var welcome link.Welcome
+	var told []string
 	for n := 0; ; n++ {
 		w.locate()
-		h := link.Hello{Host: w.host, Boot: w.exec.Boot(), Executors: []string{w.exec.Name()}, Held: []job.Lease{}}
+		h := link.Hello{Host: w.host, Boot: w.hosted.exec.Boot(), Held: []job.Lease{}}
 		w.mu.Lock()
+		h.Executors = w.executorsLocked()
+		told = h.Executors
 		h.Capacity = w.opts.Capacity
 		if w.draining {
 			h.Capacity = resource.Vector{}
@@ -114,6 +118,10 @@ func (w *worker) hello(die context.CancelCauseFunc) <-chan struct{} {
 		}
 	}
 	held := len(w.attempts)
+	if !slices.Equal(told, w.executorsLocked()) { // an engine came or went meanwhile
+		w.session = ""
+		close(w.again)
+	}
 	w.mu.Unlock()
 	w.reports.kick()
 	w.log.Info("joined the manager", "session", welcome.Session, "held", held, "dropped", len(welcome.Drop))
@@ -212,81 +220,4 @@ func (w *worker) message(m link.Message) {
 			w.stopLocked(a, job.CauseTerminated)
 		}
 	}
-}
-
-// sink is the executor's way to hand output over. It waits until the attempts that an
-// adoption found are known.
-type sink struct {
-	w     *worker
-	ready chan struct{}
-}
-
-// Log implements executor.Output.
-func (s *sink) Log(l job.Lease, chunk []byte, at time.Time) {
-	<-s.ready
-	s.w.mu.Lock()
-	a := s.w.attempts[l]
-	s.w.mu.Unlock()
-	if a != nil {
-		s.w.output(a, chunk, at)
-	}
-}
-
-// adopt connects to the executor and takes over what it holds.
-func (w *worker) adopt(ctx context.Context) error {
-	out := &sink{w: w, ready: make(chan struct{})}
-	handles, err := w.exec.Adopt(ctx, out)
-	if err != nil {
-		return err
-	}
-	keep := map[string]bool{}
-	for _, h := range handles {
-		a := w.adopted(h, out)
-		keep[a.folderName()] = true
-	}
-	w.mu.Lock()
-	w.sink = out
-	for _, a := range w.attempts {
-		keep[a.folderName()] = true
-	}
-	w.mu.Unlock()
-	close(out.ready)
-	w.folders.sweep(keep)
-	if len(handles) > 0 {
-		w.log.Info("adopted running attempts", "count", len(handles))
-	}
-	return nil
-}
-
-// lost is called when the executor lost its attempts: connect again, and tell the manager
-// under the new boot id. The attempts' own goroutines report that their host was lost.
-func (w *worker) lost(of *sink) {
-	w.mu.Lock()
-	first := w.sink == of && w.life.Err() == nil
-	if first {
-		w.sink = nil
-	}
-	w.mu.Unlock()
-	if !first {
-		return
-	}
-	w.log.Error("the launcher is gone, and with it the jobs that ran")
-	w.wg.Go(func() {
-		for n := 0; w.life.Err() == nil; n++ {
-			err := w.adopt(w.life)
-			if err == nil {
-				w.helloAgain("")
-				return
-			}
-			w.log.Error("no launcher", "error", err)
-			pause(w.life, n)
-		}
-	})
-}
-
-// currentSink gives the output that new attempts use; nil while the executor is lost.
-func (w *worker) currentSink() *sink {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.sink
 }

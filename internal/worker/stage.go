@@ -14,6 +14,8 @@ import (
 	"time"
 	"unicode"
 
+	"golang.org/x/sys/unix"
+
 	"drover/internal/core/fault"
 	"drover/internal/core/job"
 	"drover/internal/link"
@@ -112,6 +114,9 @@ func (w *worker) stageIn(a *attempt, f *folder) (staged, error) {
 		} else {
 			s, err = w.stageOneIn(ctx, a, c, f, plan)
 		}
+		if err == nil && a.boxed() {
+			err = f.share()
+		}
 		return err
 	})
 	return s, err
@@ -139,7 +144,7 @@ func (w *worker) stageOneIn(ctx context.Context, a *attempt, c *objects.Client, 
 		return staged{}, fmt.Errorf("the input %s has %d bytes now and had %d when the job was submitted; submit again, or leave inputs unchanged while a job runs", plan.In+item.Path, n, item.Size)
 	}
 	a.bytesIn.Store(n)
-	return place(plan, a.asg.Command, in, out), nil
+	return place(a, f, plan, in, out), nil
 }
 
 func inputFailed(url string, err error) error {
@@ -154,8 +159,8 @@ func itemOf(a *attempt) int64 {
 	return int64(a.lease.Ref.Index)
 }
 
-// place puts local paths into the command's words.
-func place(plan *link.StagePlan, command []string, in, out string) staged {
+// place puts local paths, as the command sees them, into its words.
+func place(a *attempt, f *folder, plan *link.StagePlan, in, out string) staged {
 	var s staged
 	if plan.Stdin {
 		s.stdin = in
@@ -163,9 +168,12 @@ func place(plan *link.StagePlan, command []string, in, out string) staged {
 	if plan.Stdout {
 		s.stdout = out
 	}
+	if a.boxed() {
+		in, out = boxIn+strings.TrimPrefix(in, f.in()), boxOut+strings.TrimPrefix(out, f.out())
+	}
 	r := strings.NewReplacer("{in}", in, "{out}", out)
-	s.command = make([]string, len(command))
-	for i, word := range command {
+	s.command = make([]string, len(a.asg.Command))
+	for i, word := range a.asg.Command {
 		s.command[i] = r.Replace(word)
 	}
 	return s
@@ -288,7 +296,12 @@ func (w *worker) stageOneOut(ctx context.Context, a *attempt, c *objects.Client,
 	if err != nil {
 		return err
 	}
-	return upload(ctx, c, plan.Out+item.Path, a.folder.out()+"/"+localName(item.Path), os.OpenFile, size)
+	root, err := os.OpenRoot(a.folder.out()) // what the command left there may be a link to anywhere
+	if err != nil {
+		return fmt.Errorf("the folder of {out} is gone; let the command leave it: %w", err)
+	}
+	defer root.Close()
+	return upload(ctx, c, plan.Out+item.Path, localName(item.Path), root.OpenFile, size)
 }
 
 // upload stores a file. It may be repeated: the same bytes go to the same key.
@@ -297,7 +310,7 @@ func upload(ctx context.Context, c *objects.Client, url, file string, open openF
 	if err != nil {
 		return err
 	}
-	f, err := open(file, os.O_RDONLY, 0)
+	f, err := open(file, os.O_RDONLY|unix.O_NONBLOCK, 0) // a pipe would wait for somebody to write
 	if errors.Is(err, os.ErrNotExist) {
 		return fmt.Errorf("the command ended well but wrote no file {out} (%s); let it write there, or leave {out} away so that its standard output is the result", path.Base(file))
 	}

@@ -39,6 +39,9 @@ func takeLock(path string) (*os.File, error) {
 
 var instancePattern = regexp.MustCompile(`^i-[0-9a-f]{17}$`)
 
+// HostID gives the id of the worker's host, which stays the same while the state folder does.
+func HostID(dir string) (string, error) { return instanceID(dir) }
+
 // instanceID gives the host's name, which stays the same while the folder does.
 func instanceID(dir string) (string, error) {
 	path := filepath.Join(dir, "instance-id")

@@ -58,8 +58,10 @@ type Options struct {
 	// Locate finds the manager before each hello, for it may come back at another address;
 	// "" means that it is not known, and the last address stands. nil = Endpoint for ever.
 	Locate      func() string
-	Token       string // proves that this is a worker
-	Executor    executor.Executor
+	Token       string            // proves that this is a worker
+	Executor    executor.Executor // of jobs with image "host"
+	Containers  executor.Engine   // of all others; nil = this host has none
+	Secrets     Secrets           // looks secrets of containers up; nil = jobs with secrets fail
 	Capacity    resource.Vector
 	OrphanAfter time.Duration // 0 = 10 minutes
 	StopGrace   time.Duration // between SIGTERM and SIGKILL; 0 = 30 s
@@ -94,7 +96,9 @@ func (o Options) withDefaults() Options {
 type worker struct {
 	opts    Options
 	log     *slog.Logger
-	exec    executor.Executor
+	hosted  *runner // processes
+	boxed   *runner // containers; nil = none
+	door    *door   // their way to the API
 	link    *link.Client
 	http    *http.Client // for objects; shared by all attempts
 	host    string
@@ -107,7 +111,6 @@ type worker struct {
 	wg   sync.WaitGroup  // attempts' goroutines and loops
 
 	mu       sync.Mutex // guards the rest and the attempts' fields that say so
-	sink     *sink
 	attempts map[job.Lease]*attempt
 	settled  settled
 	welcome  link.Welcome
@@ -152,7 +155,7 @@ func open(o Options) (*worker, error) {
 		return nil, err
 	}
 	w := &worker{
-		opts: o, log: o.Log.With("host", host), exec: o.Executor, host: host,
+		opts: o, log: o.Log.With("host", host), hosted: &runner{exec: o.Executor, up: true}, host: host,
 		link:     link.NewClient(o.Endpoint, o.Token),
 		http:     objectsHTTP(),
 		plans:    newPlans(),
@@ -162,15 +165,22 @@ func open(o Options) (*worker, error) {
 		idle:     make(chan struct{}),
 	}
 	close(w.idle)
+	if o.Containers != nil {
+		w.boxed = &runner{exec: o.Containers}
+	}
 	w.reports.wake = make(chan struct{}, 1)
 	if w.folders, err = openFolders(filepath.Join(o.Dir, "attempts")); err != nil {
 		return nil, err
 	}
-	w.grants, err = openGrants(filepath.Join(o.Dir, "credentials.port"), w.refresh)
-	return w, err
+	if w.grants, err = openGrants(filepath.Join(o.Dir, "credentials.port"), w.refresh); err != nil {
+		return nil, err
+	}
+	w.door = &door{dir: o.Dir, grants: w.grants, base: w.link.Base, log: w.log}
+	return w, nil
 }
 
 func (w *worker) close() {
+	w.door.close()
 	w.grants.close()
 	w.link.Close()
 	w.http.CloseIdleConnections()
@@ -183,11 +193,17 @@ func (w *worker) close() {
 // run is the worker's life between opening and closing. With end, the jobs and the
 // launcher end with it.
 func (w *worker) run(ctx context.Context, die context.CancelCauseFunc) (end bool, err error) {
-	if err := w.adopt(ctx); err != nil {
-		if ctx.Err() != nil {
-			return false, nil
+	for _, r := range w.runners() {
+		if err := w.adopt(ctx, r); err != nil {
+			if ctx.Err() != nil {
+				return false, nil
+			}
+			return false, err
 		}
-		return false, err
+	}
+	w.sweepFolders()
+	if w.boxed != nil {
+		w.wg.Go(func() { w.opts.Containers.Watch(w.life, w.engine) })
 	}
 	w.wg.Go(w.reportLoop)
 	w.wg.Go(w.flushLoop)
@@ -275,8 +291,10 @@ func (w *worker) closeExecutor(end bool) {
 			}
 		}
 	}
-	if err := w.exec.Close(ctx, end); err != nil {
-		w.log.Error("the launcher did not leave", "error", err)
+	for _, r := range w.runners() {
+		if err := r.exec.Close(ctx, end); err != nil {
+			w.log.Error("an executor did not end as it should", "executor", r.exec.Name(), "error", err)
+		}
 	}
 }
 

@@ -46,6 +46,8 @@ func (x *Executor) check(a executor.Attempt) error {
 		return errors.New("privileged is not allowed on this host; start its worker with --allow-privileged")
 	case c.Architecture != "" && c.Architecture != hostArchitecture():
 		return fmt.Errorf("it wants the architecture %s and this host is %s", c.Architecture, hostArchitecture())
+	case c.RegistrySecret != "":
+		return errors.New("repositoryCredentials are not looked up here; give the worker the registry's login with --registry-auth FILE")
 	case c.EphemeralGiB > 0:
 		return errors.New("ephemeralStorage cannot be kept here; leave it out")
 	}
@@ -104,6 +106,9 @@ func (x *Executor) spec(a executor.Attempt, i *image, name string) (client.Conta
 		SecurityOpt: []string{"no-new-privileges"},
 		CapDrop:     []string{"ALL"},
 		CapAdd:      capabilities(),
+	}
+	if a.HostNetwork {
+		host.NetworkMode = "host"
 	}
 	if c := a.Container; c != nil {
 		config.User = c.User

@@ -15,6 +15,7 @@ import (
 	"strings"
 
 	"drover/internal/core/fault"
+	"drover/internal/executor/docker"
 
 	"github.com/alecthomas/kong"
 )
@@ -101,6 +102,10 @@ Exit status: 0 done, 1 jobs failed, 2 wrong usage (nothing was done), 3 the serv
 
 // Main runs drover with the arguments after the program's name and gives its exit status.
 func Main(ctx context.Context, args []string) int {
+	if len(args) > 0 && args[0] == docker.RedirectCommand { // in a container, before its command: no parsing
+		fmt.Fprintln(os.Stderr, "drover:", docker.Redirect(args[1:]))
+		return 127
+	}
 	sh := &shell{out: os.Stdout, err: os.Stderr, env: os.Getenv, terminal: isTerminal(os.Stderr), width: func() int { return terminalWidth(os.Stderr) }}
 	return run(ctx, args, sh)
 }

@@ -25,6 +25,8 @@ type workerCommand struct {
 	VCPUs       float64       `name:"vcpus" placeholder:"N" help:"vCPUs to offer (default: all of the host's)."`
 	Memory      int64         `placeholder:"MiB" help:"Memory to offer (default: the host's, less a reserve for the system)."`
 	OrphanAfter time.Duration `default:"10m" placeholder:"D" help:"Time without a manager after which jobs are ended and the worker leaves (default ${default})."`
+
+	Containers containerFlags `embed:""`
 }
 
 // Help is shown by drover worker --help.
@@ -33,6 +35,10 @@ func (*workerCommand) Help() string {
 
   drover serve --no-worker &
   drover worker --vcpus 2 --memory 4096
+
+Jobs whose image is not "host" run as containers when a Docker Engine answers. They get no folder, device or privilege of the host that is not allowed here; the variables (DROVER_ALLOW_VOLUME and so on, lists with commas) also reach the worker that drover serve starts:
+
+  drover worker --allow-volume /data --secrets /etc/drover/secrets
 
 When it is told to end, its jobs run on and the next worker takes them over.`
 }
@@ -65,7 +71,12 @@ func (c *workerCommand) Run(ctx context.Context, sh *shell, g *globals) error {
 	ctx, release := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer release()
 	log := slog.New(slog.NewTextHandler(sh.err, nil))
+	containers, err := c.Containers.engine(dir, self, g.Data, log)
+	if err != nil {
+		return err
+	}
 	err = worker.Run(ctx, worker.Options{
+		Containers: containers, Secrets: c.Containers.store(),
 		Dir: dir, Endpoint: r.Endpoint, Locate: g.locate, Token: strings.TrimSpace(string(token)), Capacity: capacity, OrphanAfter: c.OrphanAfter, Log: log,
 		Executor: process.New(process.Options{
 			Dir: dir, Exe: self, OrphanAfter: c.OrphanAfter, Note: func(s string) { log.Warn(s) },

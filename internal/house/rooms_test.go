@@ -82,7 +82,7 @@ func rooms() []room {
 		{"service/batch", services, "core/... wire manager", awsSDK + " github.com/aws/aws-sdk-go-v2/service/batch"},
 		{"service/logs", services, "core/... wire store", awsSDK + " github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs github.com/klauspost/compress/zstd"},
 		{"service/native", services, "core/... wire manager", ""},
-		{"service/s3", services, "core/... wire wire/authz wire/sigv4 store blob blob/disk", awsSDK + " github.com/aws/aws-sdk-go-v2/service/s3 " + system +
+		{"service/s3", services, "core/... wire wire/authz wire/sigv4 store blob blob/disk", awsSDK + " github.com/aws/aws-sdk-go-v2/service/s3 github.com/aws/aws-sdk-go-v2/service/batch " + system +
 			" github.com/versity/versitygw github.com/gofiber/fiber/v3 github.com/valyala/fasthttp"},
 		{"service/iam", services, "core/... wire wire/authz wire/authz/policy wire/keys wire/sigv4 store", awsSDK + " github.com/aws/aws-sdk-go-v2/service/iam"},
 		{"service/sts", services, "core/... wire wire/authz wire/authz/policy wire/keys", awsSDK + " github.com/aws/aws-sdk-go-v2/service/sts"},

@@ -122,6 +122,9 @@ func (o *vault) CreateBucket(ctx context.Context, in *awss3.CreateBucketInput, a
 	b := &bucket{name: name, created: o.now().UnixMicro(), config: bucketConfig{ACL: acl, Ownership: string(in.ObjectOwnership)}}
 	if in.CreateBucketConfiguration != nil {
 		tags, err := backend.ParseCreateBucketTags(in.CreateBucketConfiguration.Tags)
+		if err == nil {
+			_, _, err = readOnPut(tags)
+		}
 		if err != nil {
 			return err
 		}

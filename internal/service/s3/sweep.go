@@ -32,6 +32,9 @@ func (o *vault) sweep(ctx context.Context, before time.Time) (out Swept, err err
 	if err := o.emptyTrash(ctx); err != nil {
 		return out, err
 	}
+	if err := o.trimEvents(ctx); err != nil {
+		return out, err
+	}
 	for e, err := range o.blobs.Scan(ctx, "") {
 		if err != nil {
 			return out, err
@@ -56,6 +59,24 @@ func (o *vault) sweep(ctx context.Context, before time.Time) (out Swept, err err
 		out.Bytes += e.Size
 	}
 	return out, nil
+}
+
+// eventDays is how long events are kept.
+const eventDays = 24 * time.Hour
+
+// trimEvents forgets old events, but never the last: sequence numbers go on from it.
+func (o *vault) trimEvents(ctx context.Context) error {
+	for {
+		var n int64
+		err := o.db.Update(ctx, func(tx *store.Tx) (err error) {
+			n, err = tx.Exec(`DELETE FROM s3_events WHERE seq IN (SELECT seq FROM s3_events WHERE at < $1 AND seq < (SELECT max(seq) FROM s3_events) ORDER BY seq LIMIT 2000)`,
+				o.now().Add(-eventDays).UnixMicro())
+			return err
+		})
+		if err != nil || n == 0 {
+			return err
+		}
+	}
 }
 
 // isNamed reports whether a row names the content. What lies in the trash counts as named

@@ -47,13 +47,15 @@ type vault struct {
 	bucketsMu sync.Mutex // serialises changes of buckets with their cache
 	buckets   atomic.Pointer[map[string]*bucket]
 
+	wished chan struct{} // an object asks for a job
+
 	holdsMu sync.Mutex // guards holds
 	holds   map[string]*hold
 }
 
 // openVault opens database and contents in opts.Dir.
 func openVault(ctx context.Context, opts Options) (_ *vault, err error) {
-	o := &vault{db: opts.DB, account: opts.Account, region: opts.Region, log: opts.Log, now: time.Now, holds: map[string]*hold{}}
+	o := &vault{db: opts.DB, account: opts.Account, region: opts.Region, log: opts.Log, now: time.Now, holds: map[string]*hold{}, wished: make(chan struct{}, 1)}
 	defer func() {
 		if err != nil {
 			o.Shutdown()
@@ -139,6 +141,7 @@ type change struct {
 	tx     *store.Tx
 	bucket *bucket
 	dead   []grave // contents that no row names any more
+	wished bool    // an object asks for a job
 }
 
 // grave is the content of a version that is gone.
@@ -173,6 +176,12 @@ func (o *vault) alter(ctx context.Context, b *bucket, fn func(c *change) error) 
 		return err
 	}
 	o.bury(ctx, done.dead)
+	if done.wished {
+		select {
+		case o.wished <- struct{}{}:
+		default: // it is awake
+		}
+	}
 	return nil
 }
 
@@ -191,6 +200,11 @@ func (c *change) replace(cur, v *version, data []byte, event string) error {
 	}
 	if err := v.insert(c.tx); err != nil {
 		return err
+	}
+	if !v.marker {
+		if err := c.wish(v); err != nil {
+			return err
+		}
 	}
 	if len(data) > 0 {
 		if _, err := c.tx.Exec(`INSERT INTO s3_inline (id, data) VALUES ($1, $2)`, -v.rank, data); err != nil {

@@ -16,6 +16,7 @@ const (
 	endJobsFor  = 35 * time.Second // SIGTERM, 30 s, SIGKILL, and a little
 	leaveFor    = 10 * time.Second
 	houseEvery  = time.Minute
+	sweepEvery  = 24 * time.Hour // of contents that no object names; it looks at every one
 )
 
 // keepWorker sees to it that a worker runs on the data folder. The worker is a process in
@@ -77,6 +78,7 @@ func (s *Server) startWorker() error {
 func (s *Server) keepHouse(ctx context.Context) {
 	t := time.NewTicker(houseEvery)
 	defer t.Stop()
+	var swept time.Time
 	for {
 		select {
 		case <-ctx.Done():
@@ -93,6 +95,16 @@ func (s *Server) keepHouse(ctx context.Context) {
 				s.log.Warn("purging logs", "error", err)
 			}
 			more = n > 0 || k > 0
+		}
+		if time.Since(swept) > sweepEvery {
+			swept = time.Now()
+			found, err := s.objects.Sweep(ctx)
+			if err != nil && ctx.Err() == nil {
+				s.log.Warn("sweeping contents that no object names", "error", err)
+			}
+			if found.Removed > 0 {
+				s.log.Info("swept contents that no object names", "removed", found.Removed, "bytes", found.Bytes)
+			}
 		}
 	}
 }

@@ -77,6 +77,7 @@ type Server struct {
 	manager  *manager.Manager
 	logs     *logs.Service
 	objects  *s3.Service
+	caller   wire.Caller // of the mux
 	iam      *iam.Service
 	minter   *keys.Minter
 	root     sigv4.Credentials
@@ -198,6 +199,7 @@ func (s *Server) mux() *wire.Mux {
 	m.Add(s.iam.Wire())
 	m.Add(sts.New(sts.Options{Minter: s.minter, Directory: s.iam}))
 	m.Add(wire.Bind(native.Ops, native.New(s.manager, s.logs, s.life)))
+	s.caller = m
 	m.Raw("s3", func(w http.ResponseWriter, r *http.Request, p authz.Principal, body *sigv4.Body) {
 		s.objects.Serve(w, r, p, body)
 	})
@@ -243,6 +245,9 @@ func (s *Server) serve(ctx context.Context) error {
 	defer os.Remove(s.path(serverFile))
 	go s.keepWorker(ctx)
 	go s.keepHouse(ctx)
+	triggered := make(chan struct{})
+	go func() { defer close(triggered); s.objects.RunTriggers(ctx, s.caller) }()
+	defer func() { cancel(); <-triggered }()
 	if s.opt.Ready != nil {
 		s.opt.Ready(s.endpoint)
 	}

@@ -41,6 +41,7 @@ const (
 	callFor     = 30 * time.Second // a question to the engine
 	startFor    = 4 * time.Minute  // making and starting a container
 	pullFor     = 2 * time.Hour    // fetching an image
+	closeFor    = 5 * time.Second  // what is being made when the executor lets go
 	pullsAtOnce = 3
 	stopGrace   = 30 * time.Second // between SIGTERM and SIGKILL when the time is over
 )
@@ -73,6 +74,8 @@ type Executor struct {
 
 	life context.Context // ends when the executor lets go
 	die  context.CancelFunc
+	made context.Context // of calls that make something: ends closeFor later, so that each is known to have happened or not
+	cut  context.CancelFunc
 	wg   sync.WaitGroup
 
 	mu      sync.Mutex // guards the rest
@@ -115,6 +118,7 @@ func New(o Options) (*Executor, error) {
 	}
 	x.images = images{known: map[string]*image{}, pulls: make(chan struct{}, pullsAtOnce)}
 	x.life, x.die = context.WithCancel(context.Background())
+	x.made, x.cut = context.WithCancel(context.Background())
 	return x, nil
 }
 
@@ -236,7 +240,10 @@ func (x *Executor) Close(ctx context.Context, end bool) error {
 	x.mu.Lock()
 	x.die() // with the lock, so that nothing is spawned while Wait waits
 	x.mu.Unlock()
+	t := time.AfterFunc(closeFor, x.cut)
 	x.wg.Wait()
+	t.Stop()
+	x.cut()
 	defer x.api.Close()
 	x.mu.Lock()
 	for _, h := range x.handles {

@@ -95,7 +95,7 @@ func (h *handle) begin(a executor.Attempt) *job.Exit {
 	case <-h.x.life.Done():
 		return nil // watch sees it too
 	}
-	ctx := h.x.life
+	ctx := h.x.made
 	if err := h.create(ctx, a); err != nil {
 		return h.failed("CannotCreateContainerError: ", err)
 	}

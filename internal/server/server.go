@@ -203,6 +203,7 @@ func (s *Server) mux() *wire.Mux {
 	m.Raw("s3", func(w http.ResponseWriter, r *http.Request, p authz.Principal, body *sigv4.Body) {
 		s.objects.Serve(w, r, p, body)
 	})
+	m.Judge("s3", s.objects.Judge)
 	return m
 }
 

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/valyala/fasthttp"
+
 	"drover/internal/core/fault"
 	"drover/internal/wire"
 	"drover/internal/wire/authz"
@@ -31,7 +33,7 @@ func requestID(w http.ResponseWriter, r *http.Request) string {
 // objectACL answers GetObjectAcl, which the library's backend lacks. Objects have no ACLs
 // of their own: the bucket owner owns and fully controls every one, as with AWS's default.
 // Access checkers (Nextflow) compare the owner with ListBuckets'.
-func (s *Service) objectACL(w http.ResponseWriter, r *http.Request, in *call, p authz.Principal) error {
+func (s *Service) objectACL(w http.ResponseWriter, r *http.Request, in *call, p authz.Principal, sign func(*fasthttp.Request, time.Time)) error {
 	if p.Kind == authz.Anonymous {
 		return fault.New(fault.Denied, "AccessDenied", "Access Denied")
 	}
@@ -43,11 +45,13 @@ func (s *Service) objectACL(w http.ResponseWriter, r *http.Request, in *call, p 
 	if version != nil {
 		req.URI().QueryArgs().SetBytesV("versionId", version)
 	}
-	s.library.signer.sign(req, time.Now())
+	sign(req, time.Now())
 	s.library.handle(&in.RequestCtx)
 	switch status := in.Response.StatusCode(); {
 	case status == http.StatusNotFound:
 		return withStatus(404, fault.New(fault.NotFound, "NoSuchKey", "The specified key does not exist."))
+	case status == http.StatusForbidden:
+		return fault.New(fault.Denied, "AccessDenied", "Access Denied")
 	case status >= 300:
 		return withStatus(status, fault.New(fault.Invalid, "InvalidRequest", "The ACL of this object cannot be read (HEAD answered %d).", status))
 	}

@@ -119,6 +119,10 @@ func (o *vault) configure(ctx context.Context, name string, fn func(b *bucket) e
 // CreateBucket implements backend.Backend.
 func (o *vault) CreateBucket(ctx context.Context, in *awss3.CreateBucketInput, acl []byte) error {
 	name := *in.Bucket
+	acl, err := o.owned(acl)
+	if err != nil {
+		return err
+	}
 	b := &bucket{name: name, created: o.now().UnixMicro(), config: bucketConfig{ACL: acl, Ownership: string(in.ObjectOwnership)}}
 	if in.CreateBucketConfiguration != nil {
 		tags, err := backend.ParseCreateBucketTags(in.CreateBucketConfiguration.Tags)
@@ -160,6 +164,16 @@ func (o *vault) CreateBucket(ctx context.Context, in *awss3.CreateBucketInput, a
 		return o.explain("bucket "+name, err)
 	}
 	return o.publish(b, config)
+}
+
+// owned makes the account the owner in an ACL: whoever creates a bucket, it is the account's.
+func (o *vault) owned(acl []byte) ([]byte, error) {
+	parsed, err := auth.ParseACL(acl)
+	if err != nil {
+		return nil, err
+	}
+	parsed.Owner = o.account
+	return json.Marshal(parsed)
 }
 
 // owner is the account that a bucket's ACL names.
@@ -225,11 +239,11 @@ func (o *vault) DeleteBucket(ctx context.Context, name string) error {
 	return nil
 }
 
-// ListBuckets implements backend.Backend.
+// ListBuckets implements backend.Backend. Who may list buckets sees all of the account's.
 func (o *vault) ListBuckets(_ context.Context, in s3response.ListBucketsInput) (s3response.ListAllMyBucketsResult, error) {
-	out := s3response.ListAllMyBucketsResult{Owner: s3response.CanonicalUser{ID: in.Owner}, Prefix: in.Prefix}
+	out := s3response.ListAllMyBucketsResult{Owner: s3response.CanonicalUser{ID: o.account}, Prefix: in.Prefix}
 	for _, b := range o.sorted() {
-		if !strings.HasPrefix(b.name, in.Prefix) || b.name <= in.ContinuationToken || !in.IsAdmin && o.owner(b) != in.Owner {
+		if !strings.HasPrefix(b.name, in.Prefix) || b.name <= in.ContinuationToken {
 			continue
 		}
 		if n := len(out.Buckets.Bucket); n > 0 && n == int(in.MaxBuckets) {

@@ -35,8 +35,16 @@ func (s *Service) Serve(w http.ResponseWriter, r *http.Request, p authz.Principa
 	if err == nil {
 		err = s.prepare(in, r, p, body)
 	}
+	sign := s.library.signer.sign
+	var who *guest
+	if err == nil && p.Governed() {
+		var access string
+		access, who = s.library.guests.enter(r.Context(), p)
+		defer s.library.guests.leave(access)
+		sign = newInnerSigner(access, s.library.guests.secret, s.opts.Region).sign
+	}
 	if err == nil && in.operation == "GetObjectAcl" {
-		err = s.objectACL(w, r, in, p)
+		err = s.objectACL(w, r, in, p, sign)
 		if err == nil {
 			return
 		}
@@ -46,9 +54,13 @@ func (s *Service) Serve(w http.ResponseWriter, r *http.Request, p authz.Principa
 		return
 	}
 	if p.Kind != authz.Anonymous && r.Method != http.MethodOptions {
-		s.library.signer.sign(&in.Request, time.Now())
+		sign(&in.Request, time.Now())
 	}
 	s.library.handle(&in.RequestCtx)
+	if who != nil && who.refused != nil && in.Response.StatusCode() == http.StatusForbidden {
+		writeError(w, r, who.refused())
+		return
+	}
 	if page := in.page(); page != nil && in.Response.StatusCode() == http.StatusOK {
 		in.Response.SetBodyRaw(page)
 	}

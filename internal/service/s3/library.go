@@ -37,14 +37,15 @@ type library struct {
 	handle  fasthttp.RequestHandler
 	backend backend.Backend
 	signer  *innerSigner
+	guests  *guests
 }
 
 func startLibrary(ctx context.Context, be backend.Backend, opts Options) (*library, error) {
 	key := middlewares.RootUserConfig{Access: opts.Account, Secret: rand.Text() + rand.Text()}
-	iam := owner{
+	iam := &guests{secret: rand.Text() + rand.Text(), owner: owner{
 		IAMService: auth.NewIAMServiceSingle(auth.Account{Access: key.Access, Secret: key.Secret, Role: auth.RoleAdmin}),
 		account:    opts.Account,
-	}
+	}}
 	door := "/.drover-" + rand.Text()
 	apps := make(chan *fiber.App, 1)
 	server, err := s3api.New(be, key, opts.Region, iam, nil, nil, nil, nil,
@@ -66,7 +67,7 @@ func startLibrary(ctx context.Context, be backend.Backend, opts Options) (*libra
 	if err != nil {
 		return nil, err
 	}
-	return &library{handle: app.Handler(), backend: be, signer: newInnerSigner(key.Access, key.Secret, opts.Region)}, nil
+	return &library{handle: app.Handler(), backend: be, signer: newInnerSigner(key.Access, key.Secret, opts.Region), guests: iam}, nil
 }
 
 // knock serves the library on a private socket for the one request that fetches its app.

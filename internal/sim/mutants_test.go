@@ -26,7 +26,8 @@ const (
 	stepFile   = "internal/core/job/step.go"
 	arrayFile  = "internal/core/job/array.go"
 	retryFile  = "internal/core/job/retry.go"
-	schedFile  = "internal/core/sched/sched.go"
+	decideFile = "internal/core/sched/decide.go"
+	roomFile   = "internal/core/sched/hosts.go"
 	coreFile   = "internal/manager/core.go"
 	deskFile   = "internal/manager/desk.go"
 	hostsFile  = "internal/manager/hosts.go"
@@ -76,9 +77,9 @@ var mutants = []mutant{
 	{"ended jobs are not looked up by token", []edit{{submitFile, "if s.Token != \"\" && c.tokens[s.Token] == nil {", "if false {"}}},
 	{"counts drift", []edit{{arrayFile, "\ta.counts[old]--\n", "\tif !u.Status.Terminal() || old == Running {\n\t\ta.counts[old]--\n\t}\n"}}},
 	{"no matching rule means exit", []edit{{retryFile, "\t\t\treturn !rule.Exit\n\t\t}\n\t}\n\treturn true", "\t\t\treturn !rule.Exit\n\t\t}\n\t}\n\treturn len(r.Rules) == 0"}}},
-	{"hosts are overcommitted", []edit{{schedFile, "shape.Need.Fits(h.free) && (best == nil", "shape.Need.Fits(h.capacity) && (best == nil"}}},
-	{"maxvCpus is no limit", []edit{{schedFile, "|| e.used+shape.Need.MilliVCPU > e.MaxMilliVCPU {", "{"}}},
-	{"an environment that comes back starts empty", []edit{{schedFile, "\t\te.gone = true\n", "\t\te.gone, e.used = true, 0\n"}}},
+	{"hosts are overcommitted", []edit{{decideFile, "!k.Need.Fits(h.free) ||", "!k.Need.Fits(h.capacity) ||"}}},
+	{"maxvCpus is no limit", []edit{{decideFile, "|| e.used+need > e.MaxMilliVCPU ||", "||"}}},
+	{"an environment that comes back starts empty", []edit{{roomFile, "\t\te.gone = true\n", "\t\te.gone, e.used = true, 0\n"}}},
 	{"a letter too many is acknowledged", []edit{{postFile, "b.letters[n].Seq <= ack {", "b.letters[n].Seq <= ack+1 {"}}},
 }
 

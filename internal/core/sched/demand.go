@@ -23,7 +23,7 @@ type Token struct {
 
 // FairShare is a fair-share scheduling policy, in AWS Batch's words.
 type FairShare struct {
-	ShareDecaySeconds  int32 // 0 = 600
+	ShareDecaySeconds  int32 // the time in which remembered usage halves; 0 = 600
 	ComputeReservation int32 // percent: (it/100)^(active shares) of maxvCpus is left to shares that are not active
 	Weights            []Weight
 }
@@ -36,13 +36,12 @@ type Weight struct {
 }
 
 // QuotaShare is what units of one share of a queue may hold together (strategy RESERVE).
-// An amount of 0 is no limit.
 type QuotaShare struct {
 	Name  string
 	Limit Limit
 }
 
-// Limit bounds what is held together.
+// Limit bounds what is held together. An amount of 0 is no limit.
 type Limit struct{ MilliVCPU, GPU int64 }
 
 // Plan is what Decide decided: Places are accounted for already.
@@ -55,14 +54,14 @@ type Plan struct {
 type Reservation struct {
 	Queue  string
 	Ref    job.Ref
-	Host   string // "" = it waits for maxvCpus alone
-	Shadow int64  // when the room is expected (µs); 0 = unknown
+	Hosts  []string // none: it waits for maxvCpus or tokens
+	Shadow int64    // when the room is expected (µs); 0 = unknown
 }
 
-// Front is one of the first units of a queue, or all waiting children of an array there.
+// Front is one of the first entries of a queue: a unit, or all waiting children of an array.
 type Front struct {
 	Key   job.Key
 	Index int32 // job.Whole, or the first child that waits
 	Share string
-	Since int64 // earliestTimeAtPosition (µs)
+	Since int64 // since when it has been at least this far in front (µs)
 }

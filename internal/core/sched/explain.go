@@ -18,87 +18,223 @@ const (
 	CodeNoHost      = "DROVER:NO_HOST"
 	CodeDependency  = "DROVER:DEPENDENCY"
 	CodeNext        = "DROVER:NEXT"
+	CodeToken       = "DROVER:CONSUMABLE_RESOURCE"
+	CodeQuota       = "DROVER:QUOTA_SHARE_LIMIT"
+	CodeShare       = "DROVER:SHARE_OVER_ITS_PART"
+	CodeReserve     = "DROVER:COMPUTE_RESERVATION"
+	CodeHold        = "DROVER:BEHIND_A_RESERVATION"
+	CodeStrict      = "DROVER:BEHIND_THE_FIRST"
+	CodeGang        = "DROVER:TOO_FEW_NODES"
 )
 
 // Reason is why a unit waits: a code, a sentence with numbers, and what would unblock it.
 type Reason struct {
 	Code, Text, Remedy string
-	Position           int64 // 1 = first in its queue; 0 = it does not wait here
+	Position           int64 // 1 = first in its share of the queue; 0 = it does not wait here
 }
 
-func because(code, text, remedy string) Reason {
-	return Reason{Code: code, Text: text, Remedy: remedy}
+func because(code, format string, args ...any) Reason {
+	return Reason{Code: code, Text: fmt.Sprintf(format, args...)}
 }
 
-// Explain says why units of a shape wait in a queue. It names the check that fails in the
-// environment that comes closest to running them.
+func (r Reason) remedy(text string) Reason {
+	r.Remedy = text
+	return r
+}
+
+// Explain says why a unit waits in a queue, as of now. Of several environments the one that
+// comes closest to running it explains.
 func (s *State) Explain(queueName string, d Demand, r job.Ref, now int64) Reason {
-	shape := d.Shape
 	q := s.queue(queueName)
 	if q == nil {
-		return because(CodeDisabled, "the job queue "+queueName+" does not exist any more", "terminate the job")
+		return because(CodeDisabled, "the job queue %s does not exist any more", queueName).remedy("terminate the job")
 	}
-	best, rank := because(CodeDisabled, "the job queue "+q.Name+" has no compute environment", "add one with UpdateJobQueue"), -1
+	s.clock(now)
+	c := s.intern(&d)
+	sh := q.share(d.Share)
+	x := asking{s, q, sh, &s.classes[c], d.Share}
+	best, rank := because(CodeDisabled, "the job queue %s has no compute environment", q.Name).remedy("add one with UpdateJobQueue"), -1
+	if b, ok := x.barred(); ok {
+		best, rank = b, 100
+	}
 	for _, name := range q.Environments {
-		if r, n := s.check(name, shape); n > rank {
-			best, rank = r, n
+		if b, n := x.check(name); n > rank {
+			best, rank = b, n
+		}
+	}
+	if int(c) < len(sh.fifos) && sh.fifos[c] != nil {
+		for _, again := range [2]bool{true, false} {
+			order := Order(r.Key, again)
+			if i, ok := sh.fifos[c].find(order); ok && sh.fifos[c].recs[i].kids != dead {
+				best.Position = s.ahead(q, sh, c, order, sh.fifos[c].recs[i].since) + 1
+				break
+			}
 		}
 	}
 	return best
 }
 
+// asking is one question to Explain.
+type asking struct {
+	s     *State
+	queue *queue
+	share *share
+	class *class
+	name  string // of the share
+}
+
+// barred names what bars a unit whatever its environment.
+func (x *asking) barred() (Reason, bool) {
+	if t, lacks := x.s.lacks(x.class, nil); lacks {
+		k := x.s.tokens[t.Name]
+		switch {
+		case k == nil:
+			return because(CodeToken, "consumable resource %s does not exist", t.Name).remedy("create it with CreateConsumableResource, or terminate the job"), true
+		case t.Quantity > k.total:
+			return because(CodeToken, "consumable resource %s: asked %d, there are %d in all", t.Name, t.Quantity, k.total).remedy("ask for less, or raise its total with UpdateConsumableResource"), true
+		case k.used+t.Quantity <= k.total:
+			return because(CodeToken, "consumable resource %s: asked %d, what is free is kept for a job of queue %s that waits for more of it", t.Name, t.Quantity, k.hold.queue.Name).remedy("wait for that job to start"), true
+		}
+		return because(CodeToken, "consumable resource %s: asked %d, available %d of %d", t.Name, t.Quantity, k.total-k.used, k.total).remedy("wait for jobs that hold it to end, or raise its total"), true
+	}
+	if sh := x.share; !sh.within(x.class) {
+		v := x.class.whole()
+		if sh.limit.MilliVCPU > 0 && sh.running.MilliVCPU+v.MilliVCPU > sh.limit.MilliVCPU {
+			return because(CodeQuota, "quota share %s runs %s of its %s vCPUs, the job asks %s", x.name, resource.FormatVCPU(sh.running.MilliVCPU),
+				resource.FormatVCPU(sh.limit.MilliVCPU), resource.FormatVCPU(v.MilliVCPU)).remedy("wait for jobs of the share to end, or raise its limit"), true
+		}
+		return because(CodeQuota, "quota share %s runs %d of its %d GPUs, the job asks %d", x.name, sh.running.GPU, sh.limit.GPU, v.GPU).remedy("wait for jobs of the share to end, or raise its limit"), true
+	}
+	return Reason{}, false
+}
+
 // check runs the placement's own checks in order; the later one fails, the higher its rank.
-func (s *State) check(name string, shape Shape) (Reason, int) {
-	e := s.environment(name)
-	need := shape.Need
+func (x *asking) check(name string) (Reason, int) {
+	e := x.s.environment(name)
+	v := x.class.whole().MilliVCPU
 	switch {
 	case e == nil || e.gone || !e.Enabled:
-		return because(CodeDisabled, "compute environment "+name+" is disabled", "enable it with UpdateComputeEnvironment"), 0
-	case shape.Executor == Process && !e.HostJobs:
-		return because(CodeHostJobs, "image host means a process of the host, and compute environment "+name+" does not allow that", "use the environment local, or tag this one drover:host-jobs=true"), 1
-	case need.MilliVCPU > e.MaxMilliVCPU:
-		return because(CodeEnvironment, fmt.Sprintf("asked %s vCPUs, compute environment %s has maxvCpus %s", resource.FormatVCPU(need.MilliVCPU), name, resource.FormatVCPU(e.MaxMilliVCPU)), "ask for less or raise maxvCpus"), 2
+		return because(CodeDisabled, "compute environment %s is disabled", name).remedy("enable it with UpdateComputeEnvironment"), 0
+	case x.class.Executor == Process && !e.HostJobs:
+		return because(CodeHostJobs, "image host means a process of the host, and compute environment %s does not allow that", name).remedy("use the environment local, or tag this one drover:host-jobs=true"), 1
+	case v > e.MaxMilliVCPU:
+		return because(CodeEnvironment, "asked %s vCPUs, compute environment %s has maxvCpus %s", resource.FormatVCPU(v), name, resource.FormatVCPU(e.MaxMilliVCPU)).remedy("ask for less or raise maxvCpus"), 2
 	}
+	if r, n := x.hosts(); n > 0 {
+		return r, n
+	}
+	return x.room(e)
+}
+
+// hosts looks for hosts that could run the unit if they were empty.
+func (x *asking) hosts() (Reason, int) {
 	var open, able, large int
 	var widest resource.Vector
-	for _, h := range s.hosts {
+	need := x.class.Need
+	for _, i := range x.s.byID {
+		h := &x.s.hosts[i]
 		if !h.open {
 			continue
 		}
 		open++
-		if !h.has(shape.Executor) {
+		if !h.has(x.class.Executor) {
 			continue
 		}
 		able++
 		if need.Fits(h.capacity) {
 			large++
 		}
-		if h.capacity.MilliVCPU >= widest.MilliVCPU {
+		if h.capacity.GPU > widest.GPU || h.capacity.GPU == widest.GPU && h.capacity.MilliVCPU >= widest.MilliVCPU {
 			widest = h.capacity
 		}
 	}
 	switch {
 	case open == 0:
-		return because(CodeNoHost, "no worker is connected", "start one with drover worker, or wait for it to come back"), 3
-	case able == 0 && shape.Executor == Docker:
-		return because(CodeEngine, "the job's image needs a container engine, and no connected host has one", "use image host, or install a container engine on a host"), 4
+		return because(CodeNoHost, "no worker is connected").remedy("start one with drover worker, or wait for it to come back"), 3
+	case able == 0 && x.class.Executor == Docker:
+		return because(CodeEngine, "the job's image needs a container engine, and no connected host has one").remedy("use image host, or install a container engine on a host"), 4
 	case able == 0:
-		return because(CodeNoHost, "no connected host runs processes", "start one with drover worker"), 4
+		return because(CodeNoHost, "no connected host runs processes").remedy("start one with drover worker"), 4
 	case large == 0:
-		return because(CodeResource, "no host is large enough: "+need.Missing(widest), "ask for less, or add a larger host"), 5
-	case e.used+need.MilliVCPU > e.MaxMilliVCPU:
-		return because(CodeCapacity, fmt.Sprintf("compute environment %s runs %s of its %s vCPUs, the job asks %s", name, resource.FormatVCPU(e.used), resource.FormatVCPU(e.MaxMilliVCPU), resource.FormatVCPU(need.MilliVCPU)), "wait for jobs to end, or raise maxvCpus"), 6
+		missing := need.Missing(widest)
+		if missing == "" {
+			missing = "no host has all of what it asks"
+		}
+		return because(CodeResource, "no host is large enough: %s", missing).remedy("ask for less, or add a larger host"), 5
+	case large < int(x.class.Nodes):
+		return because(CodeGang, "the job needs %d nodes at once, %d hosts are large enough", x.class.Nodes, large).remedy("add hosts, or ask for fewer nodes"), 5
 	}
-	var free resource.Vector
-	for _, h := range s.hosts {
-		if h.open && h.has(shape.Executor) && need.Fits(h.capacity) {
-			if need.Fits(h.free) {
-				return because(CodeNext, "there is room; the job is next to be placed", ""), 8
+	return Reason{}, 0
+}
+
+// room looks at what is free now in an environment and on hosts.
+func (x *asking) room(e *environment) (Reason, int) {
+	s, q, c := x.s, x.queue, x.class
+	v := c.whole().MilliVCPU
+	vcpu := resource.FormatVCPU
+	if e.used+v > e.MaxMilliVCPU {
+		return because(CodeCapacity, "compute environment %s runs %s of its %s vCPUs, the job asks %s", e.Name, vcpu(e.used), vcpu(e.MaxMilliVCPU), vcpu(v)).remedy("wait for jobs to end, or raise maxvCpus"), 6
+	}
+	if most := q.ceiling(e.MaxMilliVCPU, s.now); e.used+v > most {
+		return because(CodeReserve, "compute environment %s runs %s vCPUs; of its %s the computeReservation of %d %% leaves %s to the %d active shares", e.Name, vcpu(e.used), vcpu(e.MaxMilliVCPU),
+			q.fair.ComputeReservation, vcpu(most), q.active(s.now)).remedy("wait for jobs to end, or lower computeReservation"), 6
+	}
+	if h := e.hold; h != nil && h.queue != q && !h.over(s, q, c) && v > h.spare {
+		return because(CodeHold, "the free vCPUs of compute environment %s are kept for job queue %s, whose first job asks %s", e.Name, h.queue.Name, vcpu(s.classes[h.class].whole().MilliVCPU)).remedy("wait for that job to start, or give this one a timeout, so that it may go first"), 7
+	}
+	free, fits, held := x.free()
+	switch {
+	case fits < int(c.Nodes) && fits > 0 && held == nil:
+		return because(CodeGang, "the job needs %d nodes at once, %d have room", c.Nodes, fits).remedy("wait for jobs to end, or add hosts"), 8
+	case fits >= int(c.Nodes):
+		return x.turn()
+	case held != nil:
+		text := "the room on the hosts is kept for the first job of queue " + held.queue.Name
+		if held.known {
+			text += fmt.Sprintf(", which starts within %d s", (held.shadow-s.now)/second)
+		}
+		return because(CodeHold, "%s; the job asks %s vCPUs and would delay it", text, vcpu(v)).remedy("wait for that job to start, or give this one a timeout, so that it may go first"), 8
+	}
+	return because(CodeCapacity, "hosts are busy: %s", c.Need.Missing(free)).remedy("wait for jobs to end, or add a host"), 7
+}
+
+// free counts the hosts on which a node fits now, and finds what is kept for others there.
+func (x *asking) free() (widest resource.Vector, fits int, held *hold) {
+	for _, i := range x.s.byID {
+		h := &x.s.hosts[i]
+		if !h.open || !h.has(x.class.Executor) || !x.class.Need.Fits(h.capacity) {
+			continue
+		}
+		if x.class.Need.Fits(h.free) {
+			if x.s.yields(i, x.queue, x.class, nil) || h.hold.share == x.share && x.s.classes[h.hold.class].classKey == x.class.classKey {
+				fits++
+			} else {
+				held = h.hold
 			}
-			if h.free.MilliVCPU >= free.MilliVCPU {
-				free = h.free
+			continue
+		}
+		if h.free.MilliVCPU >= widest.MilliVCPU {
+			widest = h.free
+		}
+	}
+	return widest, fits, held
+}
+
+// turn explains a unit for which there is room, but that is not the next to go.
+func (x *asking) turn() (Reason, int) {
+	s, q := x.s, x.queue
+	if q.policy == Strict {
+		if sh, c, _ := s.pick(q, true); sh != nil && &s.classes[c] != x.class {
+			return because(CodeStrict, "job queue %s starts its jobs strictly in order, and its first job does not fit", q.Name).remedy("terminate that job, or tag the queue drover:policy=fifo"), 8
+		}
+	}
+	if q.fair != nil {
+		mine := q.key(x.share, s.now)
+		for _, sh := range q.shares {
+			if sh.waiting > 0 && sh != x.share && q.key(sh, s.now) < mine {
+				return because(CodeShare, "share %s has used more for its weight than share %s, which goes first", x.name, sh.name).remedy("wait, or lower its weightFactor"), 8
 			}
 		}
 	}
-	return because(CodeCapacity, "hosts are busy: "+need.Missing(free), "wait for jobs to end, or add a host"), 7
+	return because(CodeNext, "there is room; the job is next to be placed"), 8
 }

@@ -1,0 +1,99 @@
+package sched
+
+import (
+	"strconv"
+	"strings"
+
+	"drover/internal/core/resource"
+)
+
+// classKey is a Demand without what tells units of one class apart for other ends than
+// their place: units of one class are interchangeable but for their order.
+type classKey struct {
+	Shape
+	Priority, Timeout, Nodes int32
+	tokens                   string
+}
+
+// class is an interned classKey. Decisions are made per class, not per unit.
+type class struct {
+	classKey
+	tokens []Token
+	lists  int32 // FIFOs in which units of it wait
+}
+
+// manyClasses is how many classes of which nothing waits are kept before the table is swept.
+const manyClasses = 64
+
+// intern gives the number of a demand's class.
+func (s *State) intern(d *Demand) int32 {
+	k := classKey{Shape: d.Shape, Priority: d.Priority, Timeout: d.Timeout, Nodes: d.nodes()}
+	if len(d.Tokens) > 0 {
+		var b strings.Builder
+		for _, t := range d.Tokens {
+			b.WriteString(t.Name + "=" + strconv.FormatInt(t.Quantity, 10) + " ")
+		}
+		k.tokens = b.String()
+	}
+	if c, ok := s.classOf[k]; ok {
+		return c
+	}
+	if s.idleClasses() > manyClasses+len(s.classes)/2 {
+		s.sweepClasses()
+	}
+	var c int32
+	if n := len(s.freeClasses); n > 0 {
+		c = s.freeClasses[n-1]
+		s.freeClasses = s.freeClasses[:n-1]
+	} else {
+		c = int32(len(s.classes))
+		s.classes = append(s.classes, class{})
+		s.needs = append(s.needs, resource.Vector{})
+	}
+	s.classes[c] = class{classKey: k, tokens: d.Tokens}
+	s.needs[c] = k.Need
+	s.classOf[k] = c
+	s.wide.add(c)
+	s.near.remove(c)
+	return c
+}
+
+func (s *State) idleClasses() int { return len(s.classOf) - s.liveClasses }
+
+// sweepClasses forgets the classes of which nothing waits.
+func (s *State) sweepClasses() {
+	for c := range s.classes {
+		if k := s.classes[c].classKey; s.classes[c].lists == 0 {
+			if at, ok := s.classOf[k]; ok && at == int32(c) {
+				delete(s.classOf, k)
+				s.freeClasses = append(s.freeClasses, int32(c))
+			}
+		}
+	}
+}
+
+func (d *Demand) nodes() int32 { return max(d.Nodes, 1) }
+
+// whole is what all nodes of a unit hold together.
+func (c *class) whole() resource.Vector { return times(c.Need, int64(c.Nodes)) }
+
+func times(v resource.Vector, n int64) resource.Vector {
+	return resource.Vector{MilliVCPU: v.MilliVCPU * n, MemoryMiB: v.MemoryMiB * n, GPU: v.GPU * n}
+}
+
+// fitting adds to b the classes of which a unit (of a gang a node) fits into free.
+func (s *State) fitting(free resource.Vector, b *set) {
+	for len(*b) < (len(s.needs)+63)/64 {
+		*b = append(*b, 0)
+	}
+	for w := range *b {
+		var m uint64
+		lo := w * 64
+		for i, n := range s.needs[lo:min(lo+64, len(s.needs))] {
+			if n.MilliVCPU <= free.MilliVCPU && n.MemoryMiB <= free.MemoryMiB && n.GPU <= free.GPU {
+				m |= 1 << i
+			}
+		}
+		(*b)[w] |= m
+	}
+}

@@ -1,0 +1,464 @@
+package sched
+
+import "math"
+
+// Decide places waiting units until nothing fits or limit is reached. What it places is
+// accounted for and no longer waits.
+func (s *State) Decide(now int64, limit int) Plan {
+	s.clock(now)
+	if s.waiting == 0 || s.idle && s.now < s.due {
+		return Plan{}
+	}
+	s.pass++
+	s.overdue()
+	for i := 0; i < len(s.holds); i++ {
+		if h := s.holds[i]; h.stands() {
+			s.refresh(h)
+		} else {
+			s.release(h.queue)
+			i--
+		}
+	}
+	var places []Placement
+	for i, j := 0, 0; i < len(s.queues); i = j {
+		for j = i; j < len(s.queues) && s.queues[j].Priority == s.queues[i].Priority; j++ {
+		}
+		for {
+			q := s.next(s.queues[i:j])
+			if q == nil {
+				break
+			}
+			if len(places) >= limit {
+				return s.plan(places)
+			}
+			if p, ok := s.serve(q); ok {
+				places = append(places, p)
+			}
+		}
+	}
+	s.drained()
+	return s.plan(places)
+}
+
+// clock sets the time. It may have been set back: then what was to happen later is looked
+// at now.
+func (s *State) clock(now int64) {
+	if now < s.now {
+		s.due = now
+	}
+	s.now = now
+}
+
+// drained ends a pass that has placed all that fits.
+func (s *State) drained() {
+	s.idle = true
+	s.wide.or(s.near) // these were not tried: nobody waits, or something else is in the way
+	clear(s.near)
+	for _, i := range s.fresh {
+		s.hosts[i].fresh = false
+	}
+	s.fresh = s.fresh[:0]
+}
+
+func (s *State) plan(places []Placement) Plan {
+	p := Plan{Places: places}
+	for _, h := range s.holds {
+		if !h.stands() {
+			continue
+		}
+		r := Reservation{Queue: h.queue.Name, Ref: s.first(h.share.fifos[h.class])}
+		if h.known {
+			r.Shadow = h.shadow
+		}
+		for _, i := range h.hosts {
+			r.Hosts = append(r.Hosts, s.hosts[i].id)
+		}
+		p.Reserve = append(p.Reserve, r)
+	}
+	return p
+}
+
+// overdue finds the units that have been passed over for too long under policy fifo.
+func (s *State) overdue() {
+	if s.now < s.due {
+		return
+	}
+	s.due = never
+	for _, q := range s.queues {
+		if q.policy != FIFO || q.hold != nil {
+			continue
+		}
+		q.due = nil
+		for _, sh := range q.shares {
+			sh.overtaken = min(sh.overtaken, max(s.now, 1))
+			switch {
+			case sh.overtaken == 0 || sh.waiting == 0:
+			case s.now-sh.overtaken < q.overtake:
+				s.due = min(s.due, sh.overtaken+q.overtake)
+			case q.due == nil || sh.overtaken < q.due.overtaken:
+				q.due = sh
+			}
+		}
+	}
+}
+
+// next is the queue of one priority whose turn it is; nil if none of them has a unit that
+// may be placed.
+func (s *State) next(queues []*queue) *queue {
+	var best *queue
+	var least float64
+	for _, q := range queues {
+		if q.waiting == 0 {
+			continue
+		}
+		if q.pass != s.pass {
+			q.pass, q.headed, q.done = s.pass, false, false
+			clear(q.blocked)
+		}
+		if q.done || (q.headed || q.policy == FIFO && q.hold == nil && q.due == nil) && !s.promising(q) {
+			continue
+		}
+		if use := float64(q.running) / q.weight; best == nil || use < least {
+			best, least = q, use
+		}
+	}
+	return best
+}
+
+// promising reports whether some class that waits in the queue may fit.
+func (s *State) promising(q *queue) bool {
+	for w, m := range q.wait {
+		if m&(s.wide.word(w)|s.near.word(w))&^q.blocked.word(w) != 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// serve gives a queue its turn: it places one unit, or rules out something.
+func (s *State) serve(q *queue) (Placement, bool) {
+	if !q.headed && (q.policy != FIFO || q.hold != nil || q.due != nil) {
+		return s.serveFirst(q)
+	}
+	q.headed = true
+	sh, c, passed := s.pick(q, false)
+	if sh == nil {
+		q.done = true
+		return Placement{}, false
+	}
+	if q.policy != FIFO {
+		return s.place(q, sh, c, nil)
+	}
+	around := s.frontOf(sh) != c
+	p, ok := s.place(q, sh, c, nil)
+	if ok {
+		s.overtake(q, passed)
+		if around {
+			s.overtake(q, sh)
+		}
+	}
+	return p, ok
+}
+
+// overtake takes note that something was placed while the first unit of a share waits on.
+func (s *State) overtake(q *queue, sh *share) {
+	if sh != nil && sh.overtaken == 0 && s.frontOf(sh) != unknown {
+		sh.overtaken = max(s.now, 1)
+		s.due = min(s.due, sh.overtaken+q.overtake)
+	}
+}
+
+// serveFirst tries the unit that comes before all others, whether or not it may fit, and
+// keeps room for it if it does not.
+func (s *State) serveFirst(q *queue) (Placement, bool) {
+	var sh *share
+	var c int32
+	switch {
+	case q.policy != FIFO:
+		sh, c, _ = s.pick(q, true)
+	case q.hold != nil && q.hold.stands():
+		sh, c = q.hold.share, q.hold.class
+	case q.due != nil && s.frontOf(q.due) != unknown:
+		sh, c = q.due, s.frontOf(q.due)
+	}
+	if sh == nil {
+		s.release(q)
+		q.headed, q.due = true, nil
+		return Placement{}, false
+	}
+	var own *hold
+	if h := q.hold; h != nil && h.share == sh && h.class == c && h.stands() {
+		own = h
+	}
+	if p, ok := s.place(q, sh, c, own); ok {
+		s.release(q)
+		q.due, sh.overtaken = nil, 0
+		return p, true
+	}
+	switch {
+	case q.policy == Strict:
+		q.done = true
+	case s.hopeless(q, sh, c): // keeping room would not help it; look at the next one
+		s.despair(sh, c)
+		return Placement{}, false
+	default:
+		s.reserve(q, sh, c)
+	}
+	q.headed = true
+	return Placement{}, false
+}
+
+// frontOf is the class of the first unit of a share, first in first out.
+func (s *State) frontOf(sh *share) int32 {
+	if sh.version != s.version { // what was hopeless may be so no more
+		sh.version, sh.front = s.version, unknown
+		clear(sh.hopeless)
+	}
+	if sh.front != unknown {
+		return sh.front
+	}
+	for w, m := range sh.wait {
+		for m &^= sh.hopeless.word(w); m != 0; m &= m - 1 {
+			if c := int32(w*64) + lowest(m); sh.front == unknown || s.before(sh, c, sh.front) {
+				sh.front = c
+			}
+		}
+	}
+	return sh.front
+}
+
+// pick chooses the share and class that come first: among all that wait, or among those
+// that may fit. passed is the share that should have come first.
+func (s *State) pick(q *queue, all bool) (best *share, class int32, passed *share) {
+	class = unknown
+	bestKey, firstKey := math.Inf(1), math.Inf(1)
+	for _, sh := range q.shares {
+		if sh.waiting == 0 {
+			continue
+		}
+		var key float64
+		if q.fair != nil {
+			key = q.key(sh, s.now)
+			if key < firstKey {
+				firstKey, passed = key, sh
+			}
+			if key >= bestKey {
+				continue
+			}
+		}
+		c := s.inside(q, sh, all)
+		if c == unknown || q.fair == nil && best != nil && !s.goesBefore(q, sh, c, best, class) {
+			continue
+		}
+		best, class, bestKey = sh, c, key
+		if q.fair == nil {
+			bestKey = math.Inf(1)
+		}
+	}
+	if passed == best {
+		passed = nil
+	}
+	return best, class, passed
+}
+
+// inside is the class of a share that comes first; unknown if none may fit.
+func (s *State) inside(q *queue, sh *share, all bool) int32 {
+	if sh.pass != s.pass {
+		sh.pass = s.pass
+		clear(sh.blocked)
+	}
+	if all {
+		s.frontOf(sh) // sees to it that hopeless is up to date
+	}
+	best := unknown
+	for w, m := range sh.wait {
+		if all && q.policy != Strict {
+			m &^= sh.hopeless.word(w)
+		} else if !all {
+			m &= (s.wide.word(w) | s.near.word(w)) &^ (q.blocked.word(w) | sh.blocked.word(w))
+		}
+		for ; m != 0; m &= m - 1 {
+			if c := int32(w*64) + lowest(m); best == unknown || s.goesBefore(q, sh, c, sh, best) {
+				best = c
+			}
+		}
+	}
+	return best
+}
+
+// goesBefore reports whether the head of class a in share x goes before that of b in y.
+func (s *State) goesBefore(q *queue, x *share, a int32, y *share, b int32) bool {
+	k, l := &s.classes[a], &s.classes[b]
+	if k.Priority != l.Priority {
+		return k.Priority > l.Priority
+	}
+	m, n := x.heads[a], y.heads[b]
+	if q.policy == LXF && m >= 0 && n >= 0 {
+		if f, g := s.expansion(q, x, a), s.expansion(q, y, b); f != g {
+			return f > g
+		}
+	}
+	return m < n
+}
+
+// expansion is the expands of the head of a class.
+func (s *State) expansion(q *queue, sh *share, c int32) float64 {
+	f := sh.fifos[c]
+	return s.expands(q, c, f.recs[f.lo].since)
+}
+
+// expands is (wait + expected run) over the expected run of a unit that waits since then.
+func (s *State) expands(q *queue, c int32, since uint32) float64 {
+	run := int64(s.classes[c].Timeout)
+	if run == 0 {
+		if run = q.expected / second; run == 0 {
+			run = unknownRun
+		}
+	}
+	wait := max(float64(s.now)/second-float64(since), 0)
+	return (wait + float64(run)) / float64(max(run, minRun))
+}
+
+// place starts the head of a class if it can: own is what is held for it.
+func (s *State) place(q *queue, sh *share, c int32, own *hold) (Placement, bool) {
+	k := &s.classes[c]
+	if _, lacks := s.lacks(k, own); lacks {
+		q.blocked.add(c)
+		return Placement{}, false
+	}
+	if !sh.within(k) {
+		sh.blocked.add(c)
+		return Placement{}, false
+	}
+	e := s.room(q, k, own)
+	if e == nil {
+		q.blocked.add(c)
+		return Placement{}, false
+	}
+	if !s.find(q, c, e.pack, own) {
+		s.wide.remove(c)
+		s.near.remove(c)
+		return Placement{}, false
+	}
+	return s.start(q, sh, c, e, own), true
+}
+
+// room is the first environment of the queue that takes a unit of the class.
+func (s *State) room(q *queue, c *class, own *hold) *environment {
+	need := c.whole().MilliVCPU
+	for _, e := range q.envs {
+		if !e.takes(c.Shape) || e.used+need > e.MaxMilliVCPU || q.fair != nil && e.used+need > q.ceiling(e.MaxMilliVCPU, s.now) {
+			if q.fair != nil && q.fair.ComputeReservation > 0 {
+				s.due = min(s.due, s.now+10*second) // shares stop being active as time passes
+			}
+			continue
+		}
+		if h := e.hold; h != nil && h != own && !h.over(s, q, c) && need > h.spare {
+			continue
+		}
+		return e
+	}
+	return nil
+}
+
+func (e *environment) takes(shape Shape) bool {
+	return e.Enabled && !e.gone && (shape.Executor != Process || e.HostJobs)
+}
+
+// find chooses the hosts of a unit, into s.found.
+func (s *State) find(q *queue, c int32, pack bool, own *hold) bool {
+	s.found = s.found[:0]
+	for range s.classes[c].Nodes {
+		i := s.findOne(q, c, pack, own)
+		if i < 0 {
+			return false
+		}
+		s.found = append(s.found, i)
+	}
+	return true
+}
+
+func (s *State) findOne(q *queue, c int32, pack bool, own *hold) int32 {
+	k := &s.classes[c]
+	best := int32(-1)
+	consider := func(i int32) {
+		h := &s.hosts[i]
+		if !h.open || h.gone || !k.Need.Fits(h.free) || !h.has(k.Executor) || !s.yields(i, q, k, own) {
+			return
+		}
+		for _, o := range s.found {
+			if o == i {
+				return
+			}
+		}
+		if best < 0 || pack && h.free.MilliVCPU < s.hosts[best].free.MilliVCPU || !pack && h.free.MilliVCPU > s.hosts[best].free.MilliVCPU {
+			best = i
+		}
+	}
+	if own != nil {
+		for _, i := range own.hosts {
+			consider(i)
+		}
+		if best >= 0 {
+			return best
+		}
+	}
+	switch {
+	case s.wide.has(c) && len(s.grids) == 0:
+		for _, i := range s.byID {
+			consider(i)
+		}
+	case s.wide.has(c):
+		if i := s.search(k, pack, s.found); i >= 0 {
+			return i
+		}
+		for _, h := range s.holds {
+			for _, i := range h.hosts {
+				consider(i)
+			}
+		}
+	case s.near.has(c):
+		for _, i := range s.fresh {
+			consider(i)
+		}
+	}
+	return best
+}
+
+// start places the head of a class on the hosts that find found.
+func (s *State) start(q *queue, sh *share, c int32, e *environment, own *hold) Placement {
+	k := &s.classes[c]
+	u := run{queue: q, share: sh, env: e, host: s.found[0], need: k.Need, tokens: k.tokens, placed: s.now}
+	p := Placement{Environment: e.Name, Host: s.hosts[s.found[0]].id}
+	for _, i := range s.found[1:] {
+		u.rest = append(u.rest, i)
+		p.Others = append(p.Others, s.hosts[i].id)
+	}
+	if run := int64(k.Timeout) * second; run > 0 {
+		u.end = s.now + run
+	} else if q.expected > 0 {
+		u.end = s.now + q.expected
+	}
+	for _, i := range s.found {
+		s.spend(i, q, k, own)
+	}
+	if h := e.hold; h != nil && h != own && !h.over(s, q, k) {
+		h.spare -= k.whole().MilliVCPU
+	}
+	first := sh.front == c
+	u.ref = s.pop(q, sh, c)
+	if first {
+		sh.overtaken = 0
+	}
+	p.Ref = u.ref
+	s.begin(u)
+	if len(s.fresh) <= 4 {
+		clear(s.near)
+		for _, i := range s.fresh {
+			if h := &s.hosts[i]; h.open && !h.gone {
+				s.fitting(h.free, &s.near)
+			}
+		}
+	}
+	return p
+}

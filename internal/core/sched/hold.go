@@ -1,0 +1,258 @@
+package sched
+
+import (
+	"slices"
+
+	"drover/internal/core/resource"
+)
+
+// hold is room kept for the first unit of a queue: on hosts, under an environment's
+// maxvCpus, or of tokens, whichever it lacks. Others may use the room if they are sure to
+// have ended when it is needed, or if they fit beside the unit.
+type hold struct {
+	queue  *queue
+	share  *share
+	class  int32
+	order  int64
+	hosts  []int32
+	beside []resource.Vector // per host: what is left beside the unit at that time
+	env    *environment
+	spare  int64 // milli vCPU of env left beside the unit
+	shadow int64 // when the unit is expected to start
+	known  bool  // the shadow rests on known ends only
+}
+
+// stands reports whether the unit that the room is kept for still waits as the first of
+// its class.
+func (h *hold) stands() bool {
+	return int(h.class) < len(h.share.heads) && h.share.heads[h.class] == h.order
+}
+
+// release gives up what is held for a queue.
+func (s *State) release(q *queue) {
+	h := q.hold
+	if h == nil {
+		return
+	}
+	q.hold = nil
+	s.holds = slices.DeleteFunc(s.holds, func(o *hold) bool { return o == h })
+	s.letGo(h)
+}
+
+func (s *State) letGo(h *hold) {
+	s.idle = false
+	for _, i := range h.hosts {
+		s.hosts[i].hold = nil
+		s.opened(i)
+	}
+	if h.env != nil {
+		h.env.hold = nil
+	}
+	for _, t := range s.classes[h.class].tokens {
+		if k := s.tokens[t.Name]; k != nil && k.hold == h {
+			k.hold = nil
+		}
+	}
+	h.hosts, h.beside, h.env = nil, nil, nil
+}
+
+// reserve keeps room for the first unit of a queue, which does not fit now. Room on the
+// same hosts as before is kept if the unit is the same: what it waits for is under way.
+func (s *State) reserve(q *queue, sh *share, c int32) {
+	h := q.hold
+	if h != nil && (h.share != sh || h.class != c || h.order != sh.heads[c]) {
+		s.release(q)
+		h = nil
+	}
+	if h == nil {
+		h = &hold{queue: q, share: sh, class: c, order: sh.heads[c]}
+		q.hold = h
+		s.holds = append(s.holds, h)
+	}
+	s.refresh(h)
+}
+
+// refresh looks anew what a hold needs, and when it will have it.
+func (s *State) refresh(h *hold) {
+	c := &s.classes[h.class]
+	h.shadow, h.known = s.now, true
+	if _, lacks := s.lacks(c, h); lacks {
+		h.known = false
+		for _, t := range c.tokens {
+			if k := s.tokens[t.Name]; k != nil && k.hold == nil {
+				k.hold = h
+			}
+		}
+	}
+	s.holdEnvironment(h, c)
+	if len(h.hosts) == 0 && s.find(h.queue, h.class, false, h) {
+		return // there are hosts enough: it lacks something else
+	}
+	if len(h.hosts) != int(c.Nodes) {
+		s.chooseHosts(h, c)
+	}
+	for n, i := range h.hosts {
+		at, known, rest, ok := s.hostFits(i, c)
+		if !ok { // the host became too small
+			hosts := h.hosts
+			h.hosts, h.beside = nil, nil
+			for _, i := range hosts {
+				s.hosts[i].hold = nil
+				s.opened(i)
+			}
+			return
+		}
+		h.known = h.known && known
+		h.shadow = max(h.shadow, at)
+		if h.beside[n] != rest {
+			h.beside[n] = rest
+			s.opened(i)
+		}
+	}
+}
+
+// chooseHosts takes the hosts on which the unit will fit the soonest.
+func (s *State) chooseHosts(h *hold, c *class) {
+	type offer struct {
+		at   int64
+		host int32
+	}
+	for _, i := range h.hosts {
+		s.hosts[i].hold = nil
+		s.opened(i)
+	}
+	h.hosts, h.beside = nil, nil
+	held := 0
+	for _, o := range s.holds {
+		held += len(o.hosts)
+	}
+	if held > 0 && held+int(c.Nodes) > len(s.byID)/50 {
+		return // what is held for all stays a small part
+	}
+	var best []offer // the Nodes earliest, sorted
+	for _, i := range s.byID {
+		if s.hosts[i].hold != nil || !s.hosts[i].suits(c) {
+			continue
+		}
+		at, _, _, ok := s.hostFits(i, c)
+		if !ok || len(best) == int(c.Nodes) && at >= best[len(best)-1].at {
+			continue
+		}
+		if len(best) == int(c.Nodes) {
+			best = best[:len(best)-1]
+		}
+		at2, _ := slices.BinarySearchFunc(best, at+1, func(o offer, at int64) int { return int(max(min(o.at-at, 1), -1)) })
+		best = slices.Insert(best, at2, offer{at, i})
+	}
+	if len(best) < int(c.Nodes) {
+		return // too big for what there is: keeping room would not help it
+	}
+	for _, o := range best {
+		s.unfile(o.host)
+		s.hosts[o.host].hold = h
+		h.hosts = append(h.hosts, o.host)
+		h.beside = append(h.beside, resource.Vector{MilliVCPU: -1})
+	}
+}
+
+// hopeless reports whether a unit cannot fit as things are, however much ends.
+func (s *State) hopeless(q *queue, sh *share, n int32) bool {
+	c := &s.classes[n]
+	whole := c.whole()
+	if sh.limit.MilliVCPU > 0 && whole.MilliVCPU > sh.limit.MilliVCPU || sh.limit.GPU > 0 && whole.GPU > sh.limit.GPU {
+		return true
+	}
+	for _, t := range c.tokens {
+		if k := s.tokens[t.Name]; k == nil || t.Quantity > k.total {
+			return true
+		}
+	}
+	if !slices.ContainsFunc(q.envs, func(e *environment) bool { return e.takes(c.Shape) && whole.MilliVCPU <= e.MaxMilliVCPU }) {
+		return true
+	}
+	nodes := int32(0)
+	for _, i := range s.byID {
+		if s.hosts[i].suits(c) {
+			if nodes++; nodes == c.Nodes {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// despair passes over a class in the choice of whom to keep room for.
+func (s *State) despair(sh *share, c int32) {
+	sh.hopeless.add(c)
+	if sh.front == c {
+		sh.front, sh.overtaken = unknown, 0
+	}
+}
+
+// manyRuns is how many runs are looked through to see when an environment has room.
+const manyRuns = 5000
+
+// holdEnvironment keeps room under maxvCpus if no environment has enough of it.
+func (s *State) holdEnvironment(h *hold, c *class) {
+	if h.env != nil {
+		h.env.hold = nil
+		h.env = nil
+	}
+	need := c.whole().MilliVCPU
+	var first *environment
+	for _, e := range h.queue.envs {
+		if !e.takes(c.Shape) || e.hold != nil {
+			continue
+		}
+		most := h.queue.ceiling(e.MaxMilliVCPU, s.now)
+		if e.used+need <= most {
+			return
+		}
+		if first == nil && need <= most {
+			first = e
+		}
+	}
+	if first == nil {
+		return
+	}
+	h.env, first.hold, h.spare = first, h, 0
+	if len(s.runAt) > manyRuns {
+		h.known = false
+		return
+	}
+	s.ends = s.ends[:0]
+	for i := range s.runs {
+		if u := &s.runs[i]; u.env == first {
+			e := s.expect(u)
+			e.gives = resource.Vector{MilliVCPU: u.need.MilliVCPU * int64(1+len(u.rest))}
+			s.ends = append(s.ends, e)
+		}
+	}
+	room := resource.Vector{MilliVCPU: first.MaxMilliVCPU - first.used}
+	at, known, rest, _ := s.whenFits(room, resource.Vector{MilliVCPU: need}, s.ends)
+	h.shadow, h.known, h.spare = max(h.shadow, at), h.known && known, rest.MilliVCPU
+}
+
+// over reports whether a unit of a class that starts now is sure to have ended when the
+// held room is needed.
+func (h *hold) over(s *State, q *queue, c *class) bool {
+	run := int64(c.Timeout) * second
+	if run == 0 {
+		run = q.expected
+	}
+	return h.known && run > 0 && s.now+run <= h.shadow
+}
+
+// yields reports whether the hold of host i lets a unit of a class start there.
+func (s *State) yields(i int32, q *queue, c *class, own *hold) bool {
+	h := s.hosts[i].hold
+	return h == nil || h == own || h.over(s, q, c) || c.Need.Fits(h.beside[slices.Index(h.hosts, i)])
+}
+
+// spend takes what a unit uses beside a held one.
+func (s *State) spend(i int32, q *queue, c *class, own *hold) {
+	if h := s.hosts[i].hold; h != nil && h != own && !h.over(s, q, c) {
+		n := slices.Index(h.hosts, i)
+		h.beside[n] = h.beside[n].Sub(c.Need)
+	}
+}

@@ -1,0 +1,299 @@
+package sched
+
+import (
+	"cmp"
+	"math/bits"
+	"slices"
+	"strings"
+
+	"drover/internal/core/job"
+	"drover/internal/core/resource"
+)
+
+type environment struct {
+	job.Environment
+	used int64 // milli vCPU
+	gone bool  // removed, but something runs in it: one of its name would not start empty
+	pack bool
+	hold *hold // room under maxvCpus that is kept for somebody
+}
+
+// host is one host. It is found by its place in State.hosts, which it keeps.
+type host struct {
+	id        string
+	capacity  resource.Vector
+	free      resource.Vector
+	executors []string
+	open      bool  // takes new work
+	gone      bool  // the place is empty
+	fresh     bool  // it is in State.opened
+	hold      *hold // room that is kept for somebody
+	grid      *grid // where it is filed; nil = nowhere
+	cell      int16
+	prev      int32
+	next      int32
+	runs      []int32
+}
+
+// fewHosts is up to how many hosts a walk over all of them is the quickest way.
+const fewHosts = 32
+
+func (s *State) environment(name string) *environment {
+	for _, e := range s.environments {
+		if e.Name == name {
+			return e
+		}
+	}
+	return nil
+}
+
+// SetEnvironment adds a compute environment or changes it.
+func (s *State) SetEnvironment(e job.Environment) {
+	o := s.environment(e.Name)
+	if o == nil {
+		o = &environment{}
+		s.environments = append(s.environments, o)
+	}
+	o.Environment, o.gone, o.pack = e, false, e.Tags[TagPlace] == "pack"
+	s.resolve()
+}
+
+// RemoveEnvironment takes a compute environment away: at once, or when the last unit that
+// runs in it gives its capacity back.
+func (s *State) RemoveEnvironment(name string) {
+	if e := s.environment(name); e != nil {
+		e.gone = true
+		s.bury(e)
+	}
+}
+
+// bury forgets an environment that is gone and empty.
+func (s *State) bury(e *environment) {
+	if e.gone && e.used == 0 {
+		if e.hold != nil {
+			s.release(e.hold.queue)
+		}
+		s.environments = slices.DeleteFunc(s.environments, func(o *environment) bool { return o == e })
+		s.resolve()
+	}
+}
+
+func (s *State) host(id string) *host {
+	if i, ok := s.hostAt[id]; ok {
+		return &s.hosts[i]
+	}
+	return nil
+}
+
+// SetHost adds a host or changes its capacity. A new host takes no work before OpenHost.
+func (s *State) SetHost(id string, capacity resource.Vector, executors []string) {
+	i, ok := s.hostAt[id]
+	if !ok {
+		i = int32(len(s.hosts))
+		if n := len(s.freeHosts); n > 0 {
+			i = s.freeHosts[n-1]
+			s.freeHosts = s.freeHosts[:n-1]
+		} else {
+			s.hosts = append(s.hosts, host{})
+		}
+		s.hosts[i] = host{id: id, cell: -1, prev: -1, next: -1, fresh: s.hosts[i].fresh}
+		s.hostAt[id] = i
+		at, _ := slices.BinarySearchFunc(s.byID, id, func(o int32, id string) int { return strings.Compare(s.hosts[o].id, id) })
+		s.byID = slices.Insert(s.byID, at, i)
+	}
+	s.unfile(i)
+	s.version++
+	h := &s.hosts[i]
+	used := h.capacity.Sub(h.free)
+	h.capacity, h.free, h.executors = capacity, capacity.Sub(used), executors
+	s.opened(i)
+}
+
+// OpenHost says whether the host takes new work.
+func (s *State) OpenHost(id string, open bool) {
+	i, ok := s.hostAt[id]
+	if !ok || s.hosts[i].open == open {
+		return
+	}
+	s.unfile(i)
+	s.version++
+	s.hosts[i].open = open
+	if h := s.hosts[i].hold; h != nil && !open {
+		s.release(h.queue)
+	}
+	s.opened(i)
+}
+
+// RemoveHost forgets a host; what ran there must be released first.
+func (s *State) RemoveHost(id string) {
+	i, ok := s.hostAt[id]
+	if !ok {
+		return
+	}
+	if h := s.hosts[i].hold; h != nil {
+		s.release(h.queue)
+	}
+	s.unfile(i)
+	delete(s.hostAt, id)
+	s.byID = slices.DeleteFunc(s.byID, func(o int32) bool { return o == i })
+	for _, r := range s.hosts[i].runs {
+		s.runs[r].detach(i)
+	}
+	s.hosts[i] = host{gone: true, cell: -1, prev: -1, next: -1, fresh: s.hosts[i].fresh}
+	s.freeHosts = append(s.freeHosts, i)
+}
+
+// Free is what a host has left.
+func (s *State) Free(id string) resource.Vector {
+	if h := s.host(id); h != nil {
+		return h.free
+	}
+	return resource.Vector{}
+}
+
+// opened says that host i may have room now that it had not when it was last looked at,
+// and files it by what it has.
+func (s *State) opened(i int32) {
+	s.idle = false
+	h := &s.hosts[i]
+	if h.gone || !h.open {
+		return
+	}
+	if !h.fresh {
+		h.fresh = true
+		s.fresh = append(s.fresh, i)
+	}
+	s.fitting(h.free, &s.near)
+	s.file(i)
+}
+
+// change adds v to what host i has free.
+func (s *State) change(i int32, v resource.Vector) {
+	s.unfile(i)
+	s.hosts[i].free = s.hosts[i].free.Add(v)
+	s.file(i)
+}
+
+func (h *host) has(executor string) bool { return slices.Contains(h.executors, executor) }
+
+// suits reports whether a node of the class could run on the host if that were empty.
+func (h *host) suits(c *class) bool {
+	return !h.gone && h.open && h.has(c.Executor) && c.Need.Fits(h.capacity)
+}
+
+// grid files the hosts of one kind (executors, free GPUs) by what they have free: 64 rows
+// of vCPUs by 64 columns of memory, each cell a list. A cell beyond that of a need in both
+// directions holds only hosts on which it fits; the cells on the border are looked through.
+type grid struct {
+	executors []string
+	gpu       int64
+	rows      uint64
+	cols      [64]uint64
+	heads     [64 * 64]int32
+}
+
+// level is the row or column of an amount in units: exact up to 31, then eight to an octave.
+func level(units int64) int {
+	if units < 32 {
+		return int(max(units, 0))
+	}
+	o := bits.Len64(uint64(units)) - 6 // 0 for 32..63
+	return min(32+o*8+int(units>>(o+2))&7, 63)
+}
+
+func cellOf(v resource.Vector) (row, col int) {
+	return level(v.MilliVCPU / 1000), level(v.MemoryMiB / 1024)
+}
+
+func (s *State) gridOf(h *host) *grid {
+	for _, g := range s.grids {
+		if g.gpu == h.free.GPU && slices.Equal(g.executors, h.executors) {
+			return g
+		}
+	}
+	g := &grid{executors: h.executors, gpu: h.free.GPU}
+	for i := range g.heads {
+		g.heads[i] = -1
+	}
+	s.grids = append(s.grids, g)
+	slices.SortFunc(s.grids, func(a, b *grid) int {
+		return cmp.Or(cmp.Compare(a.gpu, b.gpu), slices.Compare(a.executors, b.executors))
+	})
+	return g
+}
+
+// file puts host i into its grid, if it takes work and nobody holds it.
+func (s *State) file(i int32) {
+	h := &s.hosts[i]
+	if h.grid != nil || h.gone || !h.open || h.hold != nil || h.free.Negative() || len(s.byID) <= fewHosts && len(s.grids) == 0 {
+		return
+	}
+	if len(s.grids) == 0 { // there are many hosts from now on
+		s.grids = append(s.grids, &grid{gpu: -1})
+		for o := range s.hosts {
+			s.file(int32(o))
+		}
+		return
+	}
+	g := s.gridOf(h)
+	row, col := cellOf(h.free)
+	cell := int16(row*64 + col)
+	h.grid, h.cell, h.prev, h.next = g, cell, -1, g.heads[cell]
+	if h.next >= 0 {
+		s.hosts[h.next].prev = i
+	}
+	g.heads[cell] = i
+	g.rows |= 1 << row
+	g.cols[row] |= 1 << col
+}
+
+func (s *State) unfile(i int32) {
+	h := &s.hosts[i]
+	g := h.grid
+	if g == nil {
+		return
+	}
+	if h.next >= 0 {
+		s.hosts[h.next].prev = h.prev
+	}
+	if h.prev >= 0 {
+		s.hosts[h.prev].next = h.next
+	} else if g.heads[h.cell] = h.next; h.next < 0 {
+		row, col := h.cell/64, h.cell%64
+		if g.cols[row] &^= 1 << col; g.cols[row] == 0 {
+			g.rows &^= 1 << row
+		}
+	}
+	h.grid, h.cell, h.prev, h.next = nil, -1, -1, -1
+}
+
+// search finds a host for one node of a class among all that are filed: with pack one that
+// is left with little, else one that has much.
+func (s *State) search(c *class, pack bool, except []int32) int32 {
+	for _, g := range s.grids {
+		if g.gpu < c.Need.GPU || g.rows == 0 || !slices.Contains(g.executors, c.Executor) {
+			continue
+		}
+		row, col := cellOf(c.Need)
+		for rows := g.rows &^ (1<<row - 1); rows != 0; {
+			r := bits.TrailingZeros64(rows)
+			if !pack {
+				r = 63 - bits.LeadingZeros64(rows)
+			}
+			rows &^= 1 << r
+			for cols := g.cols[r] &^ (1<<col - 1); cols != 0; {
+				k := bits.TrailingZeros64(cols)
+				if !pack {
+					k = 63 - bits.LeadingZeros64(cols)
+				}
+				cols &^= 1 << k
+				for i := g.heads[r*64+k]; i >= 0; i = s.hosts[i].next {
+					if c.Need.Fits(s.hosts[i].free) && !slices.Contains(except, i) {
+						return i
+					}
+				}
+			}
+		}
+	}
+	return -1
+}

@@ -1,0 +1,374 @@
+package sched
+
+import (
+	"cmp"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+
+	"drover/internal/core/job"
+)
+
+// Policies of a queue, from its tag drover:policy.
+const (
+	Strict = "strict" // the first unit, or none
+	Easy   = "easy"   // in order; room is kept for the first that does not fit, others go around it
+	FIFO   = "fifo"   // easy, but room is kept only once the first has been passed over for long
+	LXF    = "lxf"    // easy in the order of (wait + expected run) / expected run
+)
+
+// Tags of a queue.
+const (
+	TagPolicy   = "drover:policy"
+	TagOvertake = "drover:max-overtake"     // seconds that policy fifo lets the first unit be passed over
+	TagExpected = "drover:expected-seconds" // how long units without a timeout run
+	TagWeight   = "drover:weight"           // part of a queue among those of its priority
+	TagPlace    = "drover:placement"        // of an environment: spread (default) or pack
+)
+
+const (
+	defaultOvertake = 600     // seconds
+	defaultDecay    = 600     // seconds
+	unknownRun      = 3600    // seconds that units run of which nothing is known, for policy lxf
+	minRun          = 10      // seconds: shorter expectations count as this in policy lxf
+	second          = 1000000 // µs
+)
+
+// queue is a job queue and what waits in it.
+type queue struct {
+	job.Queue
+	envs     []*environment
+	policy   string
+	overtake int64 // µs
+	expected int64 // µs that a unit without a timeout runs; 0 = unknown
+	weight   float64
+	fair     *FairShare
+	quotas   []QuotaShare
+	shares   []*share // by name
+	byName   map[string]*share
+	wait     set // classes of which something waits
+	lists    []int32
+	waiting  int64
+	running  int64 // milli vCPU
+	moved    int64 // when something last left the queue
+	history  history
+	hold     *hold
+	due      *share // whose first unit has been passed over for too long
+
+	pass    uint64
+	blocked set  // classes that cannot be placed in this pass, for other reasons than room on hosts
+	headed  bool // the first unit has had its turn
+	done    bool
+}
+
+// share is one share identifier, or quota share, of a queue. Without either there is one, "".
+type share struct {
+	name      string
+	wait      set
+	fifos     []*fifo // by class
+	heads     []int64 // by class: order of the head, or never
+	waiting   int64
+	front     int32 // class of the first unit, or unknown
+	overtaken int64 // since when the first unit has been passed over (µs); 0 = it has not
+	weight    float64
+	limit     Limit
+	running   Limit
+	used      float64 // milli vCPU times µs, decayed, as of stamp
+	stamp     int64
+	last      int64 // when it last had anything
+	pass      uint64
+	blocked   set
+	version   uint64
+	hopeless  set // classes that will not fit as things are, however long they wait
+}
+
+// SetQueue adds a queue or changes it.
+func (s *State) SetQueue(q job.Queue) {
+	s.idle = false
+	o := s.queue(q.Name)
+	if o == nil {
+		o = &queue{byName: map[string]*share{}}
+		s.queues = append(s.queues, o)
+	}
+	o.Queue = q
+	o.policy = q.Tags[TagPolicy]
+	if o.policy != Strict && o.policy != Easy && o.policy != LXF {
+		o.policy = FIFO
+	}
+	o.overtake = number(q.Tags[TagOvertake], defaultOvertake) * second
+	o.expected = number(q.Tags[TagExpected], 0) * second
+	o.weight = 1
+	if w, err := strconv.ParseFloat(q.Tags[TagWeight], 64); err == nil && w > 0 && w <= 1e6 {
+		o.weight = w
+	}
+	s.release(o)
+	slices.SortFunc(s.queues, func(a, b *queue) int {
+		return cmp.Or(cmp.Compare(b.Priority, a.Priority), strings.Compare(a.Name, b.Name))
+	})
+	s.resolve()
+}
+
+func number(text string, otherwise int64) int64 {
+	if n, err := strconv.ParseInt(text, 10, 32); err == nil && n >= 0 {
+		return n
+	}
+	return otherwise
+}
+
+// resolve finds the environments of the queues again.
+func (s *State) resolve() {
+	s.idle = false
+	s.version++
+	for _, q := range s.queues {
+		q.envs = q.envs[:0]
+		for _, name := range q.Environments {
+			if e := s.environment(name); e != nil {
+				q.envs = append(q.envs, e)
+			}
+		}
+	}
+}
+
+// RemoveQueue forgets a queue and whatever waits in it.
+func (s *State) RemoveQueue(name string) {
+	q := s.queue(name)
+	if q == nil {
+		return
+	}
+	s.release(q)
+	for _, sh := range q.shares {
+		for c, f := range sh.fifos {
+			for !f.empty() {
+				for i := len(f.recs) - 1; i >= f.lo; i-- {
+					if kids := f.recs[i].kids; kids == plain {
+						s.count(q, sh, -1)
+					} else if kids >= 0 {
+						s.count(q, sh, -s.kids[kids].size())
+					} else {
+						continue
+					}
+					s.drop(q, sh, int32(c), i)
+					break
+				}
+			}
+		}
+	}
+	s.queues = slices.DeleteFunc(s.queues, func(o *queue) bool { return o == q })
+	s.idle = false
+}
+
+func (s *State) queue(name string) *queue {
+	for _, q := range s.queues {
+		if q.Name == name {
+			return q
+		}
+	}
+	return nil
+}
+
+func (q *queue) shareNamed(name string) *share { return q.byName[name] }
+
+// manyShares is how many idle shares a queue remembers before it forgets the oldest.
+const manyShares = 1000
+
+// share finds a share, or begins it.
+func (q *queue) share(name string) *share {
+	if sh := q.byName[name]; sh != nil {
+		return sh
+	}
+	if len(q.shares) >= manyShares {
+		q.shares = slices.DeleteFunc(q.shares, func(sh *share) bool {
+			idle := sh.waiting == 0 && sh.running == Limit{} && q.due != sh
+			if idle {
+				delete(q.byName, sh.name)
+			}
+			return idle
+		})
+	}
+	sh := &share{name: name, front: unknown}
+	q.byName[name] = sh
+	i, _ := slices.BinarySearchFunc(q.shares, name, func(o *share, n string) int { return strings.Compare(o.name, n) })
+	q.shares = slices.Insert(q.shares, i, sh)
+	q.terms(sh)
+	return sh
+}
+
+// terms gives a share its weight and limit.
+func (q *queue) terms(sh *share) {
+	sh.weight, sh.limit = 1, Limit{}
+	if q.fair != nil {
+		for _, w := range q.fair.Weights {
+			if p, prefix := strings.CutSuffix(w.Identifier, "*"); w.Identifier == sh.name || prefix && strings.HasPrefix(sh.name, p) {
+				sh.weight = w.Factor
+				break
+			}
+		}
+	}
+	for _, x := range q.quotas {
+		if x.Name == sh.name {
+			sh.limit = x.Limit
+		}
+	}
+}
+
+// SetPolicy gives a queue its fair-share policy; nil is first in, first out.
+func (s *State) SetPolicy(queueName string, p *FairShare) {
+	s.idle = false
+	s.version++
+	if q := s.queue(queueName); q != nil {
+		q.fair = p
+		for _, sh := range q.shares {
+			q.terms(sh)
+		}
+	}
+}
+
+// SetQuotas divides a queue into quota shares; nil is none.
+func (s *State) SetQuotas(queueName string, quotas []QuotaShare) {
+	s.idle = false
+	s.version++
+	if q := s.queue(queueName); q != nil {
+		q.quotas = quotas
+		for _, sh := range q.shares {
+			q.terms(sh)
+		}
+	}
+}
+
+// Charge adds to the usage of a share what it used before this State began: vCPU
+// thousandths times microseconds, as of the time at.
+func (s *State) Charge(queueName, share string, amount float64, at int64) {
+	if q := s.queue(queueName); q != nil {
+		sh := q.share(share)
+		q.settle(sh, max(at, sh.stamp))
+		sh.used += amount
+		sh.last = max(sh.last, at)
+	}
+}
+
+// decay is the time in which remembered usage halves (µs).
+func (q *queue) decay() float64 {
+	if q.fair == nil || q.fair.ShareDecaySeconds <= 0 {
+		return defaultDecay * second
+	}
+	return float64(q.fair.ShareDecaySeconds) * second
+}
+
+// settle brings a share's usage up to now: what it used halves with every decay, and what
+// runs adds to it all the time.
+func (q *queue) settle(sh *share, now int64) {
+	if now <= sh.stamp {
+		sh.stamp = now // the clock may have been set back
+		return
+	}
+	if sh.stamp == 0 || sh.used == 0 && sh.running.MilliVCPU == 0 {
+		sh.stamp = now
+		return
+	}
+	rate := math.Ln2 / q.decay()
+	left := math.Exp(-rate * float64(now-sh.stamp))
+	sh.used = sh.used*left + float64(sh.running.MilliVCPU)*(1-left)/rate
+	sh.stamp = now
+}
+
+// backdate adds what a unit that is taken over has used since it was placed, up to the
+// share's stamp; from there on it counts as running.
+func (q *queue) backdate(sh *share, milli, placed int64) {
+	if sh.stamp == 0 || placed >= sh.stamp {
+		q.settle(sh, placed)
+		sh.stamp = placed
+		return
+	}
+	rate := math.Ln2 / q.decay()
+	sh.used += float64(milli) * (1 - math.Exp(-rate*float64(sh.stamp-placed))) / rate
+}
+
+// key ranks the shares of a fair-share queue, the lowest first: what the share used,
+// spread over the time in which it is forgotten, and what it runs now, times its weight
+// factor. Both parts are vCPUs: in a steady state they are equal, and each is in inverse
+// proportion to the weight. The second part keeps a burst of placements at one instant
+// as fair as placements over time.
+func (q *queue) key(sh *share, now int64) float64 {
+	q.settle(sh, now)
+	return (sh.used*math.Ln2/q.decay() + float64(sh.running.MilliVCPU)) * sh.weight
+}
+
+// active is the number of shares that have something, or had it within the decay time.
+func (q *queue) active(now int64) int {
+	n := 0
+	for _, sh := range q.shares {
+		if sh.waiting > 0 || sh.running != (Limit{}) || sh.last > 0 && now-sh.last < int64(q.decay()) {
+			n++
+		}
+	}
+	return n
+}
+
+// ceiling is how much of max a fair-share queue may use: computeReservation leaves the
+// rest to shares that are not active.
+func (q *queue) ceiling(most, now int64) int64 {
+	if q.fair == nil || q.fair.ComputeReservation <= 0 {
+		return most
+	}
+	kept := math.Pow(float64(q.fair.ComputeReservation)/100, float64(q.active(now)))
+	return most - int64(kept*float64(most))
+}
+
+func (sh *share) fifo(c int32) *fifo {
+	for int(c) >= len(sh.fifos) {
+		sh.fifos = append(sh.fifos, nil)
+		sh.heads = append(sh.heads, never)
+	}
+	if sh.fifos[c] == nil {
+		sh.fifos[c] = &fifo{}
+	}
+	return sh.fifos[c]
+}
+
+// enlist and forget count the shares of a queue in which units of a class wait.
+func (q *queue) enlist(c int32) {
+	for int(c) >= len(q.lists) {
+		q.lists = append(q.lists, 0)
+	}
+	q.lists[c]++
+	q.wait.add(c)
+}
+
+func (q *queue) forget(c int32) {
+	if q.lists[c]--; q.lists[c] == 0 {
+		q.wait.remove(c)
+	}
+}
+
+// within reports whether a share may hold so much more.
+func (sh *share) within(c *class) bool {
+	v := c.whole()
+	return (sh.limit.MilliVCPU == 0 || sh.running.MilliVCPU+v.MilliVCPU <= sh.limit.MilliVCPU) &&
+		(sh.limit.GPU == 0 || sh.running.GPU+v.GPU <= sh.limit.GPU)
+}
+
+// history is how long units of unknown ends ran: counts by the half octave of seconds.
+type history [64]uint32
+
+func (h *history) note(µs int64) {
+	h[min(int(2*math.Log2(1+float64(max(µs, 0))/second)), len(h)-1)]++
+}
+
+// ninety is the time within which nine of ten ended (µs); 0 if nothing is known.
+func (h *history) ninety() int64 {
+	total := 0
+	for _, n := range h {
+		total += int(n)
+	}
+	if total == 0 {
+		return 0
+	}
+	sum := 0
+	for i, n := range h {
+		if sum += int(n); sum*10 >= total*9 {
+			return int64(math.Exp2(float64(i+1)/2) * second)
+		}
+	}
+	return 0
+}

@@ -199,7 +199,12 @@ func (x *Executor) pull(ctx context.Context, name string) error {
 	})
 	if err != nil {
 		x.log.Warn("an image could not be pulled", "image", name, "error", err)
-		return cannotPull(err.Error())
+		why := err.Error()
+		if strings.Contains(why, "no basic auth credentials") {
+			host, _, _ := strings.Cut(name, "/")
+			why += fmt.Sprintf(" (unauthorized: this host has no login for %s; give its worker one with --registry-auth FILE)", host)
+		}
+		return cannotPull(why)
 	}
 	x.log.Info("pulled an image", "image", name, "took", time.Since(begin).Round(time.Millisecond))
 	return nil

@@ -20,12 +20,13 @@ type Batch struct {
 	Transitions []Transition
 	Records     []RecordRow
 	Hosts       []HostRow
+	Usage       []UsageRow
 	Sends       []Send
 }
 
 // Empty reports whether there is nothing to commit or to send.
 func (b *Batch) Empty() bool {
-	return len(b.NewJobs)+len(b.Jobs)+len(b.Units)+len(b.History)+len(b.Transitions)+len(b.Records)+len(b.Hosts)+len(b.Sends) == 0
+	return len(b.NewJobs)+len(b.Jobs)+len(b.Units)+len(b.History)+len(b.Transitions)+len(b.Records)+len(b.Hosts)+len(b.Usage)+len(b.Sends) == 0
 }
 
 // NewJob is the immutable part of a submitted job.
@@ -124,5 +125,6 @@ type Image struct {
 	Policies     []job.SchedulingPolicy
 	Consumables  []job.Consumable
 	QuotaShares  []job.QuotaShare
+	Usage        []UsageRow // amounts of a minute added up
 	Hosts        []HostRow
 }

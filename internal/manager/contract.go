@@ -183,6 +183,9 @@ type Service interface {
 	DeleteQuotaShare(ctx context.Context, queue, name string) error // must be disabled, and no job that has not ended may name it
 	QuotaShares(ctx context.Context, queue string) ([]job.QuotaShare, error)
 
+	Snapshot(ctx context.Context, queue string) (Snapshot, error)
+	Consumers(ctx context.Context, q ConsumerQuery) (views []View, next string, err error)
+
 	Hosts(ctx context.Context) ([]Host, error)
 	Transitions(ctx context.Context, after int64, limit int) ([]Transition, error)
 	Changed() <-chan struct{} // closed at the next commit that wrote transitions

@@ -35,6 +35,8 @@ type Core struct {
 	consumables map[string]*consumable
 	quotas      map[string]job.QuotaShare // by QuotaShare.Key
 	shares      map[string]map[string]int // jobs that have not ended, by queue and share identifier
+	usage       map[UsageRow]int64        // Amount 0: what the batch under way adds
+	heads       map[string]head           // by queue
 	used        []*consumable             // resources of which units of the batch under way spent some
 
 	order []string // host ids in order, for deterministic walks
@@ -97,8 +99,8 @@ func New(opt Options, img Image, now Instant) *Core {
 		jobs: map[job.Key]*entry{}, byID: map[job.ID]*entry{}, tokens: map[string]*entry{},
 		queues: map[string]job.Queue{}, envs: map[string]job.Environment{}, hosts: map[string]*host{},
 		policies: map[string]job.SchedulingPolicy{}, consumables: map[string]*consumable{}, quotas: map[string]job.QuotaShare{},
-		shares: map[string]map[string]int{},
-		sched:  sched.New(), units: map[job.Ref]int{},
+		shares: map[string]map[string]int{}, heads: map[string]head{},
+		sched: sched.New(), units: map[job.Ref]int{},
 	}
 	for _, e := range img.Environments {
 		c.envs[e.Name] = e
@@ -117,6 +119,7 @@ func New(opt Options, img Image, now Instant) *Core {
 		c.queues[q.Name] = q
 		c.feedQueue(q)
 	}
+	c.recharge(img.Usage)
 	for _, h := range img.Hosts {
 		c.addHost(h, now)
 	}
@@ -148,6 +151,7 @@ func (c *Core) Take() *Batch {
 		c.batch.Jobs = append(c.batch.Jobs, e.row())
 	}
 	c.writeSpent()
+	c.writeUsage()
 	c.seq++
 	b := c.batch
 	b.Seq = c.seq

@@ -26,6 +26,9 @@ type rig struct {
 	units map[string]job.Unit // latest rows, by "key:index"
 	rows  map[job.Key]manager.JobRow
 	hosts []manager.HostRow
+
+	records []manager.RecordRow
+	usage   []manager.UsageRow
 }
 
 func newRig(t *testing.T, vcpus ...int64) *rig {
@@ -75,6 +78,8 @@ func (r *rig) settle() {
 		}
 		r.sends = append(r.sends, b.Sends...)
 		r.hosts = append(r.hosts, b.Hosts...)
+		r.records = append(r.records, b.Records...)
+		r.usage = append(r.usage, b.Usage...)
 		r.c.Committed(b.Seq)
 	}
 }

@@ -57,7 +57,9 @@ func (c *Core) free(u job.Unit, r job.Ref, now Instant) {
 	if h := c.hosts[u.Host]; h != nil {
 		delete(h.live, r)
 	}
-	c.freeConsumables(c.jobs[r.Key])
+	e := c.jobs[r.Key]
+	c.freeConsumables(e)
+	c.charge(e, u, now)
 	c.sched.Release(r, now.Wall)
 }
 
@@ -203,6 +205,7 @@ func (c *Core) Tick(now Instant) {
 			c.dropHost(h, now)
 		}
 	}
+	c.limitWaits(now)
 	n := 0
 	for n < len(c.ended) && c.ended[n].endSeq <= c.durable && now.Mono-c.ended[n].endMono > c.opt.KeepEnded {
 		e := c.ended[n]

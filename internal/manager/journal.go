@@ -97,6 +97,7 @@ const (
 		exit_reason = excluded.exit_reason, cause = excluded.cause, error_line = excluded.error_line, cpu_ms = excluded.cpu_ms, peak_kib = excluded.peak_kib,
 		bytes_in = excluded.bytes_in, bytes_out = excluded.bytes_out, cost_micros = excluded.cost_micros`
 	insertAttempt = `INSERT INTO attempts (` + unitColumns + `) VALUES ` + unitValues + ` ON CONFLICT (job, idx, attempt) DO NOTHING`
+	insertUsage   = `INSERT INTO usage (at, queue, share, amount) VALUES ($1, $2, $3, $4) ON CONFLICT (at, queue, share) DO UPDATE SET amount = usage.amount + excluded.amount`
 	insertOutbox  = `INSERT INTO outbox (at, job, lo, hi, before, after) VALUES ($1, $2, $3, $4, $5, $6)`
 )
 
@@ -132,6 +133,11 @@ func write(tx *store.Tx, b *Batch) error {
 			return err
 		}
 	}
+	for _, u := range b.Usage {
+		if _, err := tx.Exec(insertUsage, u.At, u.Queue, u.Share, u.Amount); err != nil {
+			return err
+		}
+	}
 	for _, t := range b.Transitions {
 		if _, err := tx.Exec(insertOutbox, t.At, int64(t.Key), int64(t.Lo), int64(t.Hi), int64(t.From), int64(t.To)); err != nil {
 			return err
@@ -152,8 +158,15 @@ func writeNewJob(tx *store.Tx, n *NewJob, r *JobRow) error {
 	}
 	a := jobState(r)
 	args := append([]any{int64(s.Key), s.ID[:], s.Name, s.Queue, s.Definition, s.Share, token, int64(s.Size), n.Created, spec}, a[:]...)
-	_, err = tx.Exec(insertJob, args...)
-	return err
+	if _, err = tx.Exec(insertJob, args...); err != nil {
+		return err
+	}
+	for _, c := range s.Consumables {
+		if _, err = tx.Exec(`INSERT INTO consumers (resource, job) VALUES ($1, $2)`, c.Name, int64(s.Key)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // flags of jobs and units.

@@ -29,6 +29,9 @@ func (j *journal) Load(ctx context.Context) (Image, error) {
 			return err
 		}
 		var err error
+		if img.Usage, err = loadUsage(tx); err != nil {
+			return err
+		}
 		if img.Jobs, err = loadJobs(tx, `status < 6 ORDER BY key`); err != nil {
 			return err
 		}
@@ -68,6 +71,24 @@ func loadRecords(tx *store.Tx, img *Image) error {
 		img.Hosts = append(img.Hosts, h)
 	}
 	return rows.Err()
+}
+
+// loadUsage reads what has not been forgotten yet; Purge deletes the rest.
+func loadUsage(tx *store.Tx) ([]UsageRow, error) {
+	rows, err := tx.Query(`SELECT at, queue, share, amount FROM usage WHERE at > (SELECT COALESCE(MAX(at), 0) FROM usage) - $1 ORDER BY at, queue, share`, usageKept.Microseconds())
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var out []UsageRow
+	for rows.Next() {
+		var u UsageRow
+		if err := rows.Scan(&u.At, &u.Queue, &u.Share, &u.Amount); err != nil {
+			return nil, err
+		}
+		out = append(out, u)
+	}
+	return out, rows.Err()
 }
 
 func scanAll[T any](tx *store.Tx, t *store.Table[T]) ([]T, error) {

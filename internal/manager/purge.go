@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"drover/internal/core/job"
 	"drover/internal/store"
 )
 
@@ -11,11 +12,12 @@ import (
 const (
 	purgeChunk     = 500
 	outboxKept     = 24 * time.Hour
+	usageKept      = job.MaxDecaySeconds * time.Second
 	definitionKept = 180 * 24 * time.Hour // AWS keeps INACTIVE revisions so long
 )
 
 // Purge deletes one chunk of what has been kept long enough: ended jobs after retain, rows
-// of the outbox after a day. It returns how many rows went; call it again while that is
+// of the outbox after a day, usage of shares after a week. It returns how many rows went; call it again while that is
 // not 0. The newest row of the outbox always stays, so that its numbers only rise.
 func (m *Manager) Purge(ctx context.Context, now time.Time, retain time.Duration) (int64, error) {
 	var gone int64
@@ -23,6 +25,11 @@ func (m *Manager) Purge(ctx context.Context, now time.Time, retain time.Duration
 		gone = 0
 		n, err := tx.Exec(`DELETE FROM outbox WHERE seq IN (SELECT seq FROM outbox WHERE at < $1 AND seq < (SELECT MAX(seq) FROM outbox) ORDER BY seq LIMIT $2)`,
 			now.Add(-outboxKept).UnixMicro(), int64(10*purgeChunk))
+		if err != nil {
+			return err
+		}
+		gone += n
+		n, err = tx.Exec(`DELETE FROM usage WHERE at = (SELECT MIN(at) FROM usage) AND at < $1`, now.Add(-usageKept).UnixMicro())
 		if err != nil {
 			return err
 		}
@@ -50,6 +57,9 @@ func purgeJob(tx *store.Tx, before int64) (int64, error) {
 		if err != nil || n > 0 {
 			return n, err
 		}
+	}
+	if _, err := tx.Exec(`DELETE FROM consumers WHERE job = $1`, key); err != nil {
+		return 0, err
 	}
 	return tx.Exec(`DELETE FROM jobs WHERE key = $1`, key)
 }

@@ -30,6 +30,7 @@ type paper struct {
 	quotas      []job.QuotaShare
 	hosts       []manager.HostRow // by id
 	outbox      int
+	usage       []manager.UsageRow
 }
 
 type paperJob struct {
@@ -159,6 +160,9 @@ func (p *paper) apply(g *write) error {
 	}
 	p.outbox += len(b.Transitions)
 	p.records(b)
+	for _, u := range b.Usage {
+		p.addUsage(u)
+	}
 	p.w.check.batch(b)
 	return nil
 }
@@ -235,6 +239,17 @@ func replace[T any](list []T, r manager.RecordRow, key func(T) string) []T {
 	return list
 }
 
+// addUsage adds to the usage of a share in a minute.
+func (p *paper) addUsage(u manager.UsageRow) {
+	for i := range p.usage {
+		if o := &p.usage[i]; o.At == u.At && o.Queue == u.Queue && o.Share == u.Share {
+			o.Amount += u.Amount
+			return
+		}
+	}
+	p.usage = append(p.usage, u)
+}
+
 // lead begins a new term.
 func (p *paper) lead() int64 {
 	p.term++
@@ -246,7 +261,7 @@ func (p *paper) lead() int64 {
 // ones that they depend on.
 func (p *paper) image() manager.Image {
 	img := manager.Image{NextKey: 1, Queues: slices.Clone(p.queues), Environments: slices.Clone(p.envs), Hosts: slices.Clone(p.hosts),
-		Policies: slices.Clone(p.policies), Consumables: slices.Clone(p.consumables), QuotaShares: slices.Clone(p.quotas)}
+		Policies: slices.Clone(p.policies), Consumables: slices.Clone(p.consumables), QuotaShares: slices.Clone(p.quotas), Usage: slices.Clone(p.usage)}
 	if n := len(p.jobs); n > 0 {
 		img.NextKey = p.jobs[n-1].key + 1
 	}

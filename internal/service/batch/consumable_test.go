@@ -119,3 +119,41 @@ func TestJobsNameConsumableResources(t *testing.T) {
 		refused(t, err, words)
 	}
 }
+
+func TestJobsByConsumableResource(t *testing.T) {
+	w, ctx := newWorld(t, job.DroverLimits()), t.Context()
+	w.consumable(t, "r", "REPLENISHABLE", 1)
+	w.register(t, hostJob("d"))
+	var ids []string
+	for range 3 {
+		ids = append(ids, w.submit(t, &batch.SubmitJobInput{JobName: aws.String("j"), JobQueue: aws.String("default"), JobDefinition: aws.String("d"), ConsumableResourcePropertiesOverride: needs("r", 1)}))
+	}
+	w.submit(t, &batch.SubmitJobInput{JobName: aws.String("other"), JobQueue: aws.String("default"), JobDefinition: aws.String("d")})
+	list := func(in batch.ListJobsByConsumableResourceInput) (arns []string) {
+		in.ConsumableResource = aws.String("r")
+		for {
+			out, err := w.ListJobsByConsumableResource(ctx, &in)
+			for _, j := range must(t, out, err).Jobs {
+				arns = append(arns, strings.TrimPrefix(*j.JobArn, prefix+"job/"))
+				if *j.Quantity != 1 || *j.JobName != "j" || *j.JobQueueArn != prefix+"job-queue/default" || *j.CreatedAt < 1e12 || len(j.ConsumableResourceProperties.ConsumableResourceList) != 1 {
+					t.Errorf("listed: %+v", j)
+				}
+			}
+			if in.NextToken = out.NextToken; in.NextToken == nil {
+				return arns
+			}
+		}
+	}
+	filter := func(name, value string) []types.KeyValuesPair {
+		return []types.KeyValuesPair{{Name: &name, Values: []string{value}}}
+	}
+	diff(t, "all", list(batch.ListJobsByConsumableResourceInput{MaxResults: aws.Int32(2)}), ids)
+	diff(t, "by status", list(batch.ListJobsByConsumableResourceInput{Filters: filter("JOB_STATUS", "runnable")}), ids)
+	if got := list(batch.ListJobsByConsumableResourceInput{Filters: filter("JOB_NAME", "x*")}); len(got) != 0 {
+		t.Errorf("by another name: %v", got)
+	}
+	_, err := w.ListJobsByConsumableResource(ctx, &batch.ListJobsByConsumableResourceInput{ConsumableResource: aws.String("none")})
+	refused(t, err, "does not exist")
+	_, err = w.ListJobsByConsumableResource(ctx, &batch.ListJobsByConsumableResourceInput{ConsumableResource: aws.String("r"), Filters: filter("JOB_QUEUE", "x")})
+	refused(t, err, "must be one of JOB_STATUS, JOB_NAME")
+}

@@ -289,3 +289,70 @@ func TestServiceJobsAreRefused(t *testing.T) {
 		t.Errorf("service environments: %v, want []", l)
 	}
 }
+
+func TestQueueSnapshot(t *testing.T) {
+	w, ctx := newWorld(t, job.DroverLimits()), t.Context()
+	w.register(t, hostJob("d"))
+	w.shared(t, "fair", w.policy(t, "p", fair("a"), nil))
+	in := &batch.SubmitJobInput{JobName: aws.String("j"), JobQueue: aws.String("fair"), JobDefinition: aws.String("d"), ShareIdentifier: aws.String("a")}
+	ids := []string{w.submit(t, in), w.submit(t, in)}
+	get := func(queue string) *batch.GetJobQueueSnapshotOutput {
+		out, err := w.GetJobQueueSnapshot(ctx, &batch.GetJobQueueSnapshotInput{JobQueue: &queue})
+		return must(t, out, err)
+	}
+	s := get(prefix + "job-queue/fair")
+	var front []string
+	for _, j := range s.FrontOfQueue.Jobs {
+		front = append(front, strings.TrimPrefix(*j.JobArn, prefix+"job/"))
+		if *j.EarliestTimeAtPosition < 1e12 {
+			t.Errorf("at its position since %d", *j.EarliestTimeAtPosition)
+		}
+	}
+	diff(t, "front", front, ids)
+	h := newHand(t, w.m, 4)
+	h.next()
+	h.next()
+	s = get("fair")
+	if len(s.FrontOfQueue.Jobs) != 0 || s.FrontOfQueue.Jobs == nil || *s.QueueUtilization.TotalCapacityUsage[0].Quantity != 0.5 {
+		t.Errorf("while both run: %+v", s)
+	}
+	u := s.QueueUtilization.FairshareUtilization
+	if *u.ActiveShareCount != 1 || *u.TopCapacityUtilization[0].ShareIdentifier != "a" || *u.TopCapacityUtilization[0].CapacityUsage[0].Quantity != 0.5 {
+		t.Errorf("by share: %+v", u)
+	}
+	if s = get("default"); s.FrontOfQuotaShares != nil || s.QueueUtilization.FairshareUtilization != nil {
+		t.Errorf("a queue without policy: %+v", s)
+	}
+	_, err := w.GetJobQueueSnapshot(ctx, &batch.GetJobQueueSnapshotInput{JobQueue: aws.String("none")})
+	refused(t, err, "does not exist")
+}
+
+// A queue's limits on waiting are echoed, and kept within AWS's bounds under its limits.
+func TestQueueTimeLimits(t *testing.T) {
+	w, ctx := newWorld(t, job.AWSLimits()), t.Context()
+	action := func(seconds int32) []types.JobStateTimeLimitAction {
+		return []types.JobStateTimeLimitAction{{Action: "cancel", State: "runnable", MaxTimeSeconds: &seconds, Reason: aws.String("CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY")}}
+	}
+	update := func(list []types.JobStateTimeLimitAction) error {
+		_, err := w.UpdateJobQueue(ctx, &batch.UpdateJobQueueInput{JobQueue: aws.String("default"), JobStateTimeLimitActions: list})
+		return err
+	}
+	must(t, 0, update(action(600)))
+	want := action(600)
+	want[0].Action, want[0].State = "CANCEL", "RUNNABLE"
+	diff(t, "actions", w.queue(t, "default").JobStateTimeLimitActions, want)
+	refused(t, update(action(599)), "between 600 and 86400")
+	refused(t, update(action(86_401)), "between 600 and 86400")
+	refused(t, update(append(action(600), action(700)...)), "twice")
+	bad := action(600)
+	bad[0].Action = "TERMINATE"
+	refused(t, update(bad), "must be one of CANCEL")
+	bad = action(600)
+	bad[0].State = "RUNNING"
+	refused(t, update(bad), "must be one of RUNNABLE")
+	diff(t, "after refusals", w.queue(t, "default").JobStateTimeLimitActions, want)
+	must(t, 0, update([]types.JobStateTimeLimitAction{}))
+	if got := w.queue(t, "default").JobStateTimeLimitActions; len(got) != 0 || got == nil {
+		t.Errorf("after their removal: %v", got)
+	}
+}

@@ -74,6 +74,7 @@ type grammar struct {
 	Serve    serveCommand    `cmd:"" group:"Server" help:"Run the server: API, object store, job manager, logs and one worker."`
 	Env      envCommand      `cmd:"" group:"Server" help:"Print the environment for aws, the SDKs and drover itself."`
 	Stop     stopCommand     `cmd:"" group:"Server" help:"Stop the server of the data folder."`
+	Why      whyCommand      `cmd:"" name:"why-denied" group:"Server" help:"Tell why a request was refused."`
 	Hosts    hostsCommand    `cmd:"" group:"Server" help:"List the hosts that run jobs."`
 	Worker   workerCommand   `cmd:"" group:"Server" help:"Run a worker by itself."`
 	Launcher launcherCommand `cmd:"" hidden:"" help:"Own the job processes of a host (started by the worker)."`

@@ -72,7 +72,7 @@ func (b linkBackend) Poll(ctx context.Context, p link.Poll) (link.Messages, erro
 	for _, l := range letters {
 		m := link.Message{Seq: l.Seq, Start: l.Start}
 		if l.Start != nil {
-			if m.Credentials, err = b.s.mint(l.Start.Lease, l.Start.UnitName(), now); err != nil {
+			if m.Credentials, err = b.s.mint(ctx, l.Start.Lease, l.Start.UnitName(), l.Start.Container.Role(), now); err != nil {
 				return out, err
 			}
 		} else {
@@ -145,11 +145,15 @@ func (b linkBackend) Credentials(ctx context.Context, r link.CredentialsRequest)
 		return out, err
 	}
 	now := time.Now()
+	held, err := b.s.manager.HeldBy(ctx, r.Leases)
+	if err != nil {
+		return out, err
+	}
 	for i, l := range r.Leases {
-		if !b.s.manager.Holds(ctx, l) {
+		if held[i].Unit == "" {
 			continue
 		}
-		c, err := b.s.mint(l, fmt.Sprintf("%d.%d", l.Ref.Key, l.Ref.Index), now)
+		c, err := b.s.mint(ctx, l, held[i].Unit, held[i].Role, now)
 		if err != nil {
 			return out, err
 		}
@@ -158,13 +162,21 @@ func (b linkBackend) Credentials(ctx context.Context, r link.CredentialsRequest)
 	return out, nil
 }
 
-// mint makes credentials for one attempt: they die with its lease.
-func (s *Server) mint(l job.Lease, unit string, now time.Time) (*link.Credentials, error) {
-	name := arn.ARN{Service: "sts", Account: s.opt.Account, Resource: "assumed-role/drover-job/" + strings.ReplaceAll(unit, ":", ".")}
-	c, err := s.minter.Mint(keys.Claims{
-		Account: s.opt.Account, ARN: name.String(), Kind: authz.Session, Services: jobServices(),
-		Attempt: fmt.Sprintf("%d/%d/%d", l.Ref.Key, l.Ref.Index, l.Fence),
-	}, credentialsTTL, now)
+// mint makes credentials for one attempt: they die with its lease. A job that names a role
+// gets a session of that role, and never more if the role is gone; another one gets the
+// account's for the services that jobs use.
+func (s *Server) mint(ctx context.Context, l job.Lease, unit, role string, now time.Time) (*link.Credentials, error) {
+	session := strings.ReplaceAll(unit, ":", ".")
+	name := arn.ARN{Service: "sts", Account: s.opt.Account, Resource: "assumed-role/drover-job/" + session}
+	claims := keys.Claims{Account: s.opt.Account, ARN: name.String(), Kind: authz.Session, Services: jobServices()}
+	if role != "" {
+		var err error
+		if claims, err = s.iam.JobClaims(ctx, role, session); err != nil {
+			return nil, err
+		}
+	}
+	claims.Attempt = fmt.Sprintf("%d/%d/%d", l.Ref.Key, l.Ref.Index, l.Fence)
+	c, err := s.minter.Mint(claims, credentialsTTL, now)
 	if err != nil {
 		return nil, err
 	}

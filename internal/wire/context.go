@@ -11,6 +11,9 @@ import (
 // Principal is who makes a request.
 type Principal = authz.Principal
 
+// Denial is a refused request, as authz.Denials keeps it.
+type Denial = authz.Denial
+
 // PrincipalKind says what sort of caller a principal is.
 type PrincipalKind = authz.Kind
 

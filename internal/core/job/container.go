@@ -77,3 +77,11 @@ type Reference struct {
 	Name string `json:"name"`
 	From string `json:"from"` // ARN or name
 }
+
+// Role is the ARN of the role that the job runs with; "" if it names none.
+func (c *Container) Role() string {
+	if c == nil {
+		return ""
+	}
+	return c.JobRole
+}

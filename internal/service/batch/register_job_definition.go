@@ -24,6 +24,9 @@ func (s *Service) RegisterJobDefinition(ctx context.Context, in *batch.RegisterJ
 	if err != nil {
 		return nil, err
 	}
+	if err := s.passRoles(ctx, in.ContainerProperties); err != nil {
+		return nil, err
+	}
 	kept, err := s.m.RegisterDefinition(ctx, d)
 	if err != nil {
 		return nil, clientError(err)

@@ -37,6 +37,7 @@ type Options struct {
 	Account string           // 12 digits
 	Region  string           // for requests that carry none
 	Limits  job.Limits       // quotas to keep
+	Roles   Roles            // nil: the roles that definitions name are not looked up
 	Now     func() time.Time // nil = time.Now
 }
 
@@ -45,6 +46,7 @@ type Service struct {
 	m       manager.Service
 	names   names
 	limits  job.Limits
+	roles   Roles
 	now     func() time.Time
 	catalog *catalog
 }
@@ -58,6 +60,7 @@ func New(o Options) *Service {
 		m:       o.Manager,
 		names:   names{account: o.Account, region: o.Region},
 		limits:  o.Limits,
+		roles:   o.Roles,
 		now:     o.Now,
 		catalog: newCatalog(o.Manager),
 	}

@@ -38,6 +38,12 @@ func (s *Service) SubmitJob(ctx context.Context, in *batch.SubmitJobInput) (*bat
 	if err != nil {
 		return nil, err
 	}
+	if err := s.permitDefinition(ctx, &p.def); err != nil {
+		return nil, err
+	}
+	if err := s.passRoles(ctx, &p.container); err != nil {
+		return nil, err
+	}
 	spec, err := s.resolve(p, in)
 	if err != nil {
 		return nil, err

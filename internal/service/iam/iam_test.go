@@ -191,8 +191,19 @@ func TestRoleAsTerraformDoes(t *testing.T) {
 		t.Errorf("%+v", of.InstanceProfiles)
 	}
 
-	// Everything that is still used refuses to go.
-	_, err = c.DeleteRole(ctx, &iam.DeleteRoleInput{RoleName: name})
+	tearDown(t, c, name, pol.Policy.Arn, att.AttachedPolicies)
+}
+
+// tearDown deletes it all in Terraform's order; what is still used refuses to go.
+func tearDown(t *testing.T, c *iam.Client, name, arn *string, attached []types.AttachedPolicy) {
+	ctx := t.Context()
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Error(err)
+		}
+	}
+	_, err := c.DeleteRole(ctx, &iam.DeleteRoleInput{RoleName: name})
 	want(t, err, "DeleteConflict", "must remove roles from instance profile first")
 	_, err = c.DeleteInstanceProfile(ctx, &iam.DeleteInstanceProfileInput{InstanceProfileName: aws.String("ip")})
 	want(t, err, "DeleteConflict", "must remove roles")
@@ -206,22 +217,22 @@ func TestRoleAsTerraformDoes(t *testing.T) {
 	must(err)
 	_, err = c.DeleteRole(ctx, &iam.DeleteRoleInput{RoleName: name})
 	want(t, err, "DeleteConflict", "must detach all policies first")
-	_, err = c.DeletePolicy(ctx, &iam.DeletePolicyInput{PolicyArn: pol.Policy.Arn})
+	_, err = c.DeletePolicy(ctx, &iam.DeletePolicyInput{PolicyArn: arn})
 	want(t, err, "DeleteConflict", "attached to entities")
-	for _, a := range att.AttachedPolicies {
+	for _, a := range attached {
 		_, err = c.DetachRolePolicy(ctx, &iam.DetachRolePolicyInput{RoleName: name, PolicyArn: a.PolicyArn})
 		must(err)
 	}
 	_, err = c.DeleteRole(ctx, &iam.DeleteRoleInput{RoleName: name})
 	must(err)
-	_, err = c.DeletePolicy(ctx, &iam.DeletePolicyInput{PolicyArn: pol.Policy.Arn})
+	_, err = c.DeletePolicy(ctx, &iam.DeletePolicyInput{PolicyArn: arn})
 	must(err)
 	_, err = c.GetRole(ctx, &iam.GetRoleInput{RoleName: name})
 	want(t, err, "NoSuchEntity", "The role with name batch-job cannot be found.")
 	if _, ok := errors.AsType[*types.NoSuchEntityException](err); !ok {
 		t.Errorf("the SDK does not know the error: %T", err)
 	}
-	_, err = c.GetPolicy(ctx, &iam.GetPolicyInput{PolicyArn: pol.Policy.Arn})
+	_, err = c.GetPolicy(ctx, &iam.GetPolicyInput{PolicyArn: arn})
 	want(t, err, "NoSuchEntity", "was not found")
 }
 

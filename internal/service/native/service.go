@@ -62,6 +62,7 @@ type Service struct {
 	jobs    Jobs
 	logs    Logs
 	process Process
+	denials Denials
 }
 
 // New makes the service.

@@ -1,0 +1,28 @@
+package manager
+
+import (
+	"context"
+
+	"drover/internal/core/job"
+)
+
+// Held is what is known of a lease's attempt: the zero Held of one that is over.
+type Held struct {
+	Unit string // the public name of its job or array child
+	Role string // the ARN of the role that it runs with; "" for none
+}
+
+// HeldBy tells which of the leases are valid now, and of what, in their order.
+func (m *Manager) HeldBy(ctx context.Context, leases []job.Lease) (held []Held, err error) {
+	err = m.ask(ctx, func(c *Core) {
+		held = make([]Held, len(leases))
+		for i, l := range leases {
+			if !c.Holds(l) {
+				continue
+			}
+			s := c.jobs[l.Ref.Key].spec
+			held[i] = Held{Unit: job.Name(s.ID, l.Ref.Index), Role: s.Container.Role()}
+		}
+	})
+	return held, err
+}

@@ -2,10 +2,14 @@ package s3
 
 import (
 	"bytes"
+	"crypto/md5"
+	"crypto/sha256"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
+	"os"
 	"path/filepath"
 	"sync/atomic"
 	"testing"
@@ -14,6 +18,7 @@ import (
 	"github.com/versity/versitygw/s3api"
 	"github.com/versity/versitygw/s3api/middlewares"
 
+	"drover/internal/blob/blobtest"
 	"drover/internal/wire/sigv4"
 )
 
@@ -79,5 +84,72 @@ func BenchmarkSmallObjects(b *testing.B) {
 				})
 			}
 		})
+	}
+}
+
+// BenchmarkLargeObjects measures 64 MiB objects with two clients beside the floor: an HTTP
+// server that does nothing but hash (MD5 and SHA-256), write and fsync them.
+func BenchmarkLargeObjects(b *testing.B) {
+	const size = 64 << 20
+	data := blobtest.Content(1, size)
+	hash := sigv4.HashBody(data)
+	dir := b.TempDir()
+	floor := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		path := filepath.Join(dir, filepath.Base(r.URL.Path))
+		if r.Method == "GET" {
+			f, err := os.Open(path)
+			if err != nil {
+				panic(err)
+			}
+			defer f.Close()
+			m, s := md5.New(), sha256.New()
+			io.Copy(io.MultiWriter(w, m, s), f)
+			return
+		}
+		f, err := os.Create(path)
+		if err != nil {
+			panic(err)
+		}
+		defer f.Close()
+		if _, err := io.Copy(io.MultiWriter(f, md5.New(), sha256.New()), r.Body); err != nil {
+			panic(err)
+		}
+		if err := f.Sync(); err != nil {
+			panic(err)
+		}
+	}))
+	defer floor.Close()
+	r := open(b, nil)
+	r.bucket("large")
+	for _, c := range []struct{ what, url string }{{"floor", floor.URL}, {"drover", r.url + "/large"}} {
+		for _, method := range []string{"PUT", "GET"} {
+			b.Run(c.what+"/"+method, func(b *testing.B) {
+				b.SetBytes(size)
+				b.SetParallelism(1)
+				var n atomic.Int64
+				b.RunParallel(func(pb *testing.PB) {
+					key := fmt.Sprint("/k", n.Add(1)%2)
+					for pb.Next() {
+						var body io.Reader
+						h := sigv4.EmptyHash
+						if method == "PUT" {
+							body, h = bytes.NewReader(data), hash
+						}
+						req, _ := http.NewRequest(method, c.url+key, body)
+						sigv4.Sign(req, h, sigv4.Credentials{AccessKey: testKey, Secret: testSecret}, "s3", "drover-1", time.Now())
+						res, err := http.DefaultClient.Do(req)
+						if err != nil {
+							b.Error(err)
+							return
+						}
+						got, err := io.Copy(io.Discard, res.Body)
+						res.Body.Close()
+						if err != nil || res.StatusCode != 200 || method == "GET" && got != size {
+							b.Errorf("%s: %s, %d bytes, %v", method, res.Status, got, err)
+						}
+					}
+				})
+			})
+		}
 	}
 }

@@ -42,14 +42,19 @@ func (d directory) Decide(_ context.Context, r *authz.Request) (authz.Decision, 
 	return out, nil
 }
 
-// Two users with different policies see what they may, in every form of asking, and a
-// bucket's policy has its say too.
-func TestUsersAndPolicies(t *testing.T) {
+// usersRig is a service with root and the two users.
+type usersRig struct {
+	s                *Service
+	root, alice, bob *rig
+}
+
+func openUsers(t *testing.T) usersRig {
+	t.Helper()
 	s, err := Open(ctx, Options{Dir: t.TempDir(), Region: "drover-1", Account: testAccount, NoFsync: true, Log: testLog(t)})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer s.Close()
+	t.Cleanup(func() { _ = s.Close() })
 	users := directory{
 		"alice": `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:*","Resource":["arn:aws:s3:::alpha","arn:aws:s3:::alpha/*","arn:aws:s3:::made"]},{"Effect":"Deny","Action":"s3:DeleteObject","Resource":"arn:aws:s3:::alpha/keep/*"}]}`,
 		"bob":   `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:GetObject","Resource":"arn:aws:s3:::alpha/pub/*"},{"Effect":"Allow","Action":"s3:ListBucket","Resource":"arn:aws:s3:::alpha","Condition":{"StringLike":{"s3:prefix":"pub/*"}}}]}`,
@@ -58,13 +63,20 @@ func TestUsersAndPolicies(t *testing.T) {
 	m.Raw("s3", s.Serve)
 	m.Judge("s3", s.Judge)
 	srv := httptest.NewServer(m)
-	defer srv.Close()
+	t.Cleanup(srv.Close)
 	root := &rig{t: t, s: s, url: srv.URL, client: clientOf(srv.URL, testSecret)}
 	as := func(name string) *rig {
 		return &rig{t: t, s: s, url: srv.URL, client: awss3.New(awss3.Options{BaseEndpoint: &srv.URL, Region: "x", UsePathStyle: true, RetryMaxAttempts: 1,
 			Credentials: credentials.NewStaticCredentialsProvider("AKIA"+strings.ToUpper(name), testSecret, "")})}
 	}
-	alice, bob := as("alice"), as("bob")
+	return usersRig{s, root, as("alice"), as("bob")}
+}
+
+// Two users with different policies see what they may, in every form of asking, and a
+// bucket's policy has its say too.
+func TestUsersAndPolicies(t *testing.T) {
+	u := openUsers(t)
+	s, root, alice, bob := u.s, u.root, u.alice, u.bob
 	alpha, beta := root.bucket("alpha"), root.bucket("beta")
 	for _, k := range []string{"pub/1", "pub//2", "pub/../3", "own/1", "keep/1", "keep/../4"} {
 		root.put(alpha, k, k)

@@ -46,7 +46,7 @@ func TestAWSCLI(t *testing.T) {
 	if out, err := s.tryAWS("batch", "submit-job", "--job-name", "j", "--job-queue", "nowhere", "--job-definition", "hello"); err == nil || !strings.Contains(out, "ClientException") {
 		t.Errorf("an unknown queue: %v, %s", err, out)
 	}
-	if out, err := s.tryAWS("batch", "list-scheduling-policies"); err == nil || !strings.Contains(out, "ListSchedulingPolicies") {
+	if out, err := s.tryAWS("sts", "decode-authorization-message", "--encoded-message", "x"); err == nil || !strings.Contains(out, "DecodeAuthorizationMessage") {
 		t.Errorf("an operation that is not built: %v, %s", err, out)
 	}
 	s.aws("batch", "update-job-queue", "--job-queue", "q1", "--state", "DISABLED")

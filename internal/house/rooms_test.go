@@ -88,8 +88,9 @@ func rooms() []room {
 		{"service/sts", services, "core/... wire wire/authz wire/authz/policy wire/keys", awsSDK + " github.com/aws/aws-sdk-go-v2/service/sts"},
 
 		{"server", roof, below, system},
-		{"cli", roof, below + " server", awsSDK + " github.com/aws/aws-sdk-go-v2/service/batch github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs github.com/alecthomas/kong " + system},
+		{"cli", roof, below + " server sim/replay", awsSDK + " github.com/aws/aws-sdk-go-v2/service/batch github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs github.com/alecthomas/kong " + system},
 		{"sim", roof, below + " store/storetest", ""},
+		{"sim/replay", roof, "core/... manager", ""},
 		{"house", proofs, "", ""},
 		{"cmd/drover", door, "cli server", ""},
 	}

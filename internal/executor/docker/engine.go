@@ -58,6 +58,17 @@ func (x *Executor) patiently(ctx context.Context, limit time.Duration, do func(c
 	}
 }
 
+// listens reports whether the engine takes new connections. One that is told to end stops
+// doing that first, then ends its containers, and all that time still answers on the
+// connections that it has.
+func (x *Executor) listens() bool {
+	c, err := net.DialTimeout("unix", x.socket(), time.Second)
+	if err == nil {
+		_ = c.Close()
+	}
+	return err == nil
+}
+
 // suspect makes Watch look at once.
 func (x *Executor) suspect() {
 	select {

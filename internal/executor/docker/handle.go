@@ -252,11 +252,7 @@ func (h *handle) await(ctx context.Context, ask bool) (*container.State, error) 
 				return nil, err
 			} else if err != nil {
 				h.x.suspect()
-				h.mu.Lock()
-				if h.lostAt.IsZero() {
-					h.lostAt = time.Now()
-				}
-				h.mu.Unlock()
+				h.missed()
 			}
 		}
 		ask = false
@@ -264,18 +260,32 @@ func (h *handle) await(ctx context.Context, ask bool) (*container.State, error) 
 		err := h.x.patiently(ctx, 0, func(ctx context.Context) (err error) {
 			ctx, cancel := context.WithTimeout(ctx, callFor)
 			defer cancel()
-			found, err = h.x.api.ContainerInspect(ctx, h.name, client.ContainerInspectOptions{})
+			if found, err = h.x.api.ContainerInspect(ctx, h.name, client.ContainerInspectOptions{}); away(err) {
+				h.missed()
+			}
 			return err
 		})
 		if err != nil {
 			return nil, err
 		}
 		if s := found.Container.State; s != nil && !s.Running && !s.Restarting && !s.Paused {
+			if s.ExitCode != 0 && !h.x.listens() {
+				h.missed()
+			}
 			h.mu.Lock()
 			h.foundAt = time.Now()
 			h.mu.Unlock()
 			return s, nil
 		}
+	}
+}
+
+// missed notes that the engine was away while the container ran, or when it ended.
+func (h *handle) missed() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.lostAt.IsZero() {
+		h.lostAt = time.Now()
 	}
 }
 

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"syscall"
 	"time"
+
+	"drover/internal/service/s3"
 )
 
 // Terms of the local worker and of ending.
@@ -16,6 +18,7 @@ const (
 	endJobsFor  = 35 * time.Second // SIGTERM, 30 s, SIGKILL, and a little
 	leaveFor    = 10 * time.Second
 	houseEvery  = time.Minute
+	expireEvery = time.Hour      // lifecycle rules count in days; it looks at every object of buckets that have some
 	sweepEvery  = 24 * time.Hour // of contents that no object names; it looks at every one
 )
 
@@ -78,7 +81,7 @@ func (s *Server) startWorker() error {
 func (s *Server) keepHouse(ctx context.Context) {
 	t := time.NewTicker(houseEvery)
 	defer t.Stop()
-	var swept time.Time
+	var swept, expired time.Time
 	for {
 		select {
 		case <-ctx.Done():
@@ -96,15 +99,31 @@ func (s *Server) keepHouse(ctx context.Context) {
 			}
 			more = n > 0 || k > 0
 		}
-		if time.Since(swept) > sweepEvery {
-			swept = time.Now()
-			found, err := s.objects.Sweep(ctx)
-			if err != nil && ctx.Err() == nil {
-				s.log.Warn("sweeping contents that no object names", "error", err)
-			}
-			if found.Removed > 0 {
-				s.log.Info("swept contents that no object names", "removed", found.Removed, "bytes", found.Bytes)
-			}
+		s.keepObjects(ctx, &expired, &swept)
+	}
+}
+
+// keepObjects applies lifecycle rules and removes contents that no object names, each when
+// it is time.
+func (s *Server) keepObjects(ctx context.Context, expired, swept *time.Time) {
+	if time.Since(*expired) > expireEvery {
+		*expired = time.Now()
+		done, err := s.objects.Expire(ctx)
+		if err != nil && ctx.Err() == nil {
+			s.log.Warn("applying lifecycle rules", "error", err)
+		}
+		if done != (s3.Expired{}) {
+			s.log.Info("lifecycle rules removed", "objects", done.Objects, "versions", done.Versions, "markers", done.Markers, "uploads", done.Uploads)
+		}
+	}
+	if time.Since(*swept) > sweepEvery {
+		*swept = time.Now()
+		found, err := s.objects.Sweep(ctx)
+		if err != nil && ctx.Err() == nil {
+			s.log.Warn("sweeping contents that no object names", "error", err)
+		}
+		if found.Removed > 0 {
+			s.log.Info("swept contents that no object names", "removed", found.Removed, "bytes", found.Bytes)
 		}
 	}
 }

@@ -1,14 +1,19 @@
 package s3
 
 import (
+	"bytes"
+	"crypto/md5"
 	"crypto/rand"
+	"encoding/base64"
 	"encoding/xml"
+	"io"
 	"net/http"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/valyala/fasthttp"
+	"github.com/versity/versitygw/s3api/utils"
 
 	"drover/internal/core/fault"
 	"drover/internal/wire"
@@ -79,5 +84,85 @@ func (s *Service) objectACL(w http.ResponseWriter, r *http.Request, in *call, p 
 	h.Set("Content-Type", "application/xml")
 	h.Set("Content-Length", strconv.Itoa(len(xml.Header)+len(body)))
 	_, _ = w.Write(append([]byte(xml.Header), body...)) // a client that left reads nothing
+	return nil
+}
+
+// serveLifecycle answers the three operations on a bucket's lifecycle rules.
+func (s *Service) serveLifecycle(w http.ResponseWriter, r *http.Request, in *call, p authz.Principal) error {
+	action := "s3:PutLifecycleConfiguration"
+	if r.Method == http.MethodGet {
+		action = "s3:GetLifecycleConfiguration"
+	}
+	if p.Kind == authz.Anonymous {
+		return fault.New(fault.Denied, "AccessDenied", "Access Denied")
+	}
+	if p.Governed() {
+		if err := wire.Permit(r.Context(), action, "arn:aws:s3:::"+in.bucket); err != nil {
+			return err
+		}
+	}
+	requestID(w, r)
+	switch r.Method {
+	case http.MethodGet:
+		l, err := s.vault.getLifecycle(in.bucket)
+		if err != nil {
+			return asFault(err)
+		}
+		doc := *l
+		doc.NS = "http://s3.amazonaws.com/doc/2006-03-01/"
+		body, err := xml.Marshal(doc)
+		if err != nil {
+			return err
+		}
+		w.Header().Set("Content-Type", "application/xml")
+		w.Header().Set("Content-Length", strconv.Itoa(len(xml.Header)+len(body)))
+		_, _ = w.Write(append([]byte(xml.Header), body...)) // a client that left reads nothing
+		return nil
+	case http.MethodPut:
+		doc := in.Request.Body()
+		h := http.Header{}
+		for k, v := range in.Request.Header.All() { // with what came in trailers
+			h.Set(string(k), string(v))
+		}
+		if err := checkDocument(doc, h); err != nil {
+			return err
+		}
+		l, err := readLifecycle(doc)
+		if err == nil {
+			err = s.vault.putLifecycle(r.Context(), in.bucket, l)
+		}
+		if err != nil {
+			return asFault(err)
+		}
+		w.WriteHeader(http.StatusOK)
+		return nil
+	}
+	if err := s.vault.putLifecycle(r.Context(), in.bucket, nil); err != nil {
+		return asFault(err)
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+// checkDocument compares a document with the checksums that its request gives.
+func checkDocument(doc []byte, h http.Header) error {
+	if want := h.Get("Content-Md5"); want != "" {
+		if sum := md5.Sum(doc); base64.StdEncoding.EncodeToString(sum[:]) != want {
+			return fault.New(fault.Invalid, "BadDigest", "The Content-MD5 you specified did not match what we received.")
+		}
+	}
+	for name, values := range h {
+		algorithm, ok := strings.CutPrefix(name, checksumHeader)
+		if !ok || algorithm == "Type" || algorithm == "Algorithm" {
+			continue
+		}
+		hash, err := utils.NewHashReader(bytes.NewReader(doc), values[0], utils.HashType(strings.ToLower(algorithm)))
+		if err != nil {
+			return fault.New(fault.Invalid, "InvalidRequest", "The checksum header %s is of no known algorithm.", name)
+		}
+		if _, err := io.Copy(io.Discard, hash); err != nil {
+			return asFault(err)
+		}
+	}
 	return nil
 }

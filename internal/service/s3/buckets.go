@@ -44,6 +44,7 @@ type bucketConfig struct {
 	Lock      []byte            `json:"lock,omitempty"`
 	Ownership string            `json:"ownership,omitempty"`
 	Tags      map[string]string `json:"tags,omitempty"`
+	Lifecycle *lifecycle        `json:"lifecycle,omitempty"`
 }
 
 func loadBuckets(tx *store.Tx) (map[string]*bucket, error) {

@@ -49,6 +49,11 @@ func (s *Service) Serve(w http.ResponseWriter, r *http.Request, p authz.Principa
 			return
 		}
 	}
+	if err == nil && in.own {
+		if err = s.serveLifecycle(w, r, in, p); err == nil {
+			return
+		}
+	}
 	if err != nil {
 		writeError(w, r, err)
 		return
@@ -82,6 +87,8 @@ func (s *Service) check() error {
 type call struct {
 	fasthttp.RequestCtx
 	operation string
+	own       bool
+	bucket    string
 	text      []byte // the header as text
 	raw       bytes.Reader
 	lines     *bufio.Reader
@@ -103,7 +110,7 @@ func (c *call) release() {
 	c.Request.Reset()
 	c.Response.Reset()
 	c.ResetUserValues()
-	c.operation = ""
+	c.operation, c.own, c.bucket = "", false, ""
 	calls.Put(c)
 }
 
@@ -126,7 +133,8 @@ func (s *Service) prepare(in *call, r *http.Request, p authz.Principal, body *si
 			return err
 		}
 	}
-	in.operation = op.name
+	in.operation, in.own = op.name, op.own
+	in.bucket, _, _ = strings.Cut(path[1:], "/")
 	if path, err = spellPath(path); err != nil {
 		return err
 	}

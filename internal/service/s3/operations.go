@@ -29,6 +29,7 @@ type operation struct {
 	copies  bool   // the x-amz-copy-source header selects it
 	streams bool   // the body is object content, passed on as it arrives
 	served  bool
+	own     bool // answered by the front; the library does not have it
 }
 
 // operations lists the S3 API in the order of matching: sub-resources before bare paths.
@@ -50,7 +51,7 @@ var operations = []operation{
 	{name: "DeleteBucketEncryption", method: "DELETE", on: onBucket, sub: "encryption"},
 	{name: "DeleteBucketIntelligentTieringConfiguration", method: "DELETE", on: onBucket, sub: "intelligent-tiering"},
 	{name: "DeleteBucketInventoryConfiguration", method: "DELETE", on: onBucket, sub: "inventory"},
-	{name: "DeleteBucketLifecycle", method: "DELETE", on: onBucket, sub: "lifecycle"},
+	{name: "DeleteBucketLifecycle", method: "DELETE", on: onBucket, sub: "lifecycle", served: true, own: true},
 	{name: "DeleteBucketMetadataConfiguration", method: "DELETE", on: onBucket, sub: "metadataConfiguration"},
 	{name: "DeleteBucketMetadataTableConfiguration", method: "DELETE", on: onBucket, sub: "metadataTable"},
 	{name: "DeleteBucketMetricsConfiguration", method: "DELETE", on: onBucket, sub: "metrics"},
@@ -68,7 +69,7 @@ var operations = []operation{
 	{name: "GetBucketAcl", method: "GET", on: onBucket, sub: "acl", served: true},
 	{name: "GetBucketCors", method: "GET", on: onBucket, sub: "cors", served: true},
 	{name: "GetBucketEncryption", method: "GET", on: onBucket, sub: "encryption"},
-	{name: "GetBucketLifecycleConfiguration", method: "GET", on: onBucket, sub: "lifecycle"},
+	{name: "GetBucketLifecycleConfiguration", method: "GET", on: onBucket, sub: "lifecycle", served: true, own: true},
 	{name: "GetBucketLocation", method: "GET", on: onBucket, sub: "location", served: true},
 	{name: "GetBucketLogging", method: "GET", on: onBucket, sub: "logging"},
 	{name: "GetBucketMetadataConfiguration", method: "GET", on: onBucket, sub: "metadataConfiguration"},
@@ -107,7 +108,7 @@ var operations = []operation{
 	{name: "PutBucketEncryption", method: "PUT", on: onBucket, sub: "encryption"},
 	{name: "PutBucketIntelligentTieringConfiguration", method: "PUT", on: onBucket, sub: "intelligent-tiering"},
 	{name: "PutBucketInventoryConfiguration", method: "PUT", on: onBucket, sub: "inventory"},
-	{name: "PutBucketLifecycleConfiguration", method: "PUT", on: onBucket, sub: "lifecycle"},
+	{name: "PutBucketLifecycleConfiguration", method: "PUT", on: onBucket, sub: "lifecycle", served: true, own: true},
 	{name: "PutBucketLogging", method: "PUT", on: onBucket, sub: "logging"},
 	{name: "PutBucketMetricsConfiguration", method: "PUT", on: onBucket, sub: "metrics"},
 	{name: "PutBucketNotificationConfiguration", method: "PUT", on: onBucket, sub: "notification"},

@@ -25,9 +25,9 @@ import (
 func TestRefusedOperationsNameThemselves(t *testing.T) {
 	r := open(t, nil)
 	b := r.bucket("refused")
-	_, err := r.client.GetBucketLifecycleConfiguration(ctx, &awss3.GetBucketLifecycleConfigurationInput{Bucket: &b})
-	if code(err) != "NotImplemented" || !strings.Contains(err.Error(), "GetBucketLifecycleConfiguration") {
-		t.Errorf("lifecycle: %v", err)
+	_, err := r.client.GetBucketReplication(ctx, &awss3.GetBucketReplicationInput{Bucket: &b})
+	if code(err) != "NotImplemented" || !strings.Contains(err.Error(), "GetBucketReplication") {
+		t.Errorf("replication: %v", err)
 	}
 	_, err = r.client.PutBucketNotificationConfiguration(ctx, &awss3.PutBucketNotificationConfigurationInput{Bucket: &b, NotificationConfiguration: &types.NotificationConfiguration{}})
 	if code(err) != "NotImplemented" || !strings.Contains(err.Error(), "PutBucketNotificationConfiguration") {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -142,6 +143,7 @@ type change struct {
 	bucket *bucket
 	dead   []grave // contents that no row names any more
 	wished bool    // an object asks for a job
+	expiry bool    // a lifecycle rule does it
 }
 
 // grave is the content of a version that is gone.
@@ -294,6 +296,9 @@ func (c *change) event(name string, v *version) error {
 	vid := v.vid
 	if c.bucket.versioning == "" {
 		vid = ""
+	}
+	if c.expiry {
+		name = strings.Replace(name, "ObjectRemoved:", "LifecycleExpiration:", 1)
 	}
 	_, err := c.tx.Exec(`INSERT INTO s3_events (seq, at, name, bucket, key, vid, size, etag) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
 		c.o.next(), c.o.now().UnixMicro(), name, c.bucket.name, v.key, vid, v.size, v.etag)

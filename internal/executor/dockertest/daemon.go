@@ -13,8 +13,8 @@ import (
 	"github.com/moby/moby/client"
 )
 
-// Daemon is an engine of a test's own, which it may stop and kill. It has no bridge, so
-// containers have the network "none" or "host".
+// Daemon is an engine of a test's own, which it may stop and kill. It lives in a network
+// namespace of its own and has no bridge, so containers have the network "none".
 type Daemon struct {
 	t           testing.TB
 	dir, Socket string
@@ -94,7 +94,8 @@ func (d *Daemon) spawn(program string, args ...string) (*exec.Cmd, error) {
 	defer log.Close()
 	cmd := exec.Command(program, args...)
 	cmd.Stdout, cmd.Stderr = log, log
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	// A network of its own: without a bridge a daemon removes the one of the machine's daemon.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Cloneflags: syscall.CLONE_NEWNET}
 	return cmd, cmd.Start()
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"maps"
 
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"github.com/versity/versitygw/backend"
@@ -125,7 +124,7 @@ func (o *vault) copyAttributes(b *bucket, v *version, from *source, in *s3respon
 	if replaces {
 		v.attrs = attributes{
 			ContentType: str(in.ContentType), ContentEncoding: str(in.ContentEncoding), ContentDisposition: str(in.ContentDisposition), ContentLanguage: str(in.ContentLanguage),
-			CacheControl: str(in.CacheControl), Expires: str(in.Expires), Metadata: maps.Clone(in.Metadata),
+			CacheControl: str(in.CacheControl), Expires: str(in.Expires), Metadata: lowerKeys(in.Metadata),
 		}
 	} else {
 		v.attrs = from.attrs

@@ -95,6 +95,8 @@ type call struct {
 	buffer    []byte // between an object's file and the client
 }
 
+const metadataPrefix = "X-Amz-Meta-"
+
 const (
 	copyBuffer = 128 << 10
 	maxHeader  = 16 << 10 // AWS takes 8 KiB of headers besides the path
@@ -310,7 +312,12 @@ func (c *call) answer(w http.ResponseWriter, method string) error {
 			}
 		case "Etag":
 			out["ETag"] = []string{string(v)} // S3's spelling; some scripts look for it
+		case "X-Amz-Id-2":
+			out[name] = []string{string(v)} // wire may have given one
 		default:
+			if strings.HasPrefix(name, metadataPrefix) { // S3's spelling: clients show the names as they come
+				name = strings.ToLower(name)
+			}
 			out[name] = append(out[name], string(v))
 		}
 	}

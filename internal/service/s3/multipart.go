@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"errors"
-	"maps"
 	"strconv"
 	"strings"
 	"time"
@@ -70,7 +69,7 @@ func (o *vault) CreateMultipartUpload(ctx context.Context, in s3response.CreateM
 	}
 	v.attrs = attributes{
 		ContentType: str(in.ContentType), ContentEncoding: str(in.ContentEncoding), ContentDisposition: str(in.ContentDisposition), ContentLanguage: str(in.ContentLanguage),
-		CacheControl: str(in.CacheControl), Expires: str(in.Expires), Redirect: str(in.WebsiteRedirectLocation), Metadata: maps.Clone(in.Metadata),
+		CacheControl: str(in.CacheControl), Expires: str(in.Expires), Redirect: str(in.WebsiteRedirectLocation), Metadata: lowerKeys(in.Metadata),
 	}
 	if err := v.attrs.lock(b, in.ObjectLockMode, in.ObjectLockRetainUntilDate, in.ObjectLockLegalHoldStatus); err != nil {
 		return out, err

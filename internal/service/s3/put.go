@@ -3,7 +3,6 @@ package s3
 import (
 	"context"
 	"encoding/json"
-	"maps"
 	"strings"
 	"time"
 
@@ -42,7 +41,7 @@ func (o *vault) put(ctx context.Context, in *s3response.PutObjectInput) (out s3r
 	}
 	v.attrs = attributes{
 		ContentType: str(in.ContentType), ContentEncoding: str(in.ContentEncoding), ContentDisposition: str(in.ContentDisposition), ContentLanguage: str(in.ContentLanguage),
-		CacheControl: str(in.CacheControl), Expires: str(in.Expires), Redirect: str(in.WebsiteRedirectLocation), Metadata: maps.Clone(in.Metadata),
+		CacheControl: str(in.CacheControl), Expires: str(in.Expires), Redirect: str(in.WebsiteRedirectLocation), Metadata: lowerKeys(in.Metadata),
 	}
 	if err := v.attrs.lock(b, in.ObjectLockMode, in.ObjectLockRetainUntilDate, in.ObjectLockLegalHoldStatus); err != nil {
 		return out, err
@@ -172,6 +171,18 @@ func (a *attributes) lock(b *bucket, mode types.ObjectLockMode, until *time.Time
 		a.Hold = &on
 	}
 	return nil
+}
+
+// lowerKeys spells the names of metadata as S3 does.
+func lowerKeys(m map[string]string) map[string]string {
+	if len(m) == 0 {
+		return nil
+	}
+	out := make(map[string]string, len(m))
+	for k, v := range m {
+		out[strings.ToLower(k)] = v
+	}
+	return out
 }
 
 func str(p *string) string {

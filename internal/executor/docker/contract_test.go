@@ -81,7 +81,7 @@ func (h *host) inspect() map[string]int {
 }
 
 func TestContract(t *testing.T) {
-	dockertest.HostImage(t, dockertest.Engine(t))
+	image := dockertest.HostImage(t, dockertest.Engine(t))
 	executortest.Run(t, func(t *testing.T) executortest.Subject {
 		h := newHost(t)
 		return executortest.Subject{
@@ -91,7 +91,7 @@ func TestContract(t *testing.T) {
 			Shell:     []string{"/bin/sh", "-c"},
 			Container: true,
 			Adapt: func(a *executor.Attempt) {
-				a.Image = dockertest.Host
+				a.Image = image
 				a.Mounts = []executor.Mount{{Host: os.TempDir(), Path: os.TempDir()}}
 				a.Container = &job.Container{Version: job.ContainerVersion, Init: true, Mounts: []job.Mount{
 					{Volume: "programs", Kind: job.HostVolume, Source: dockertest.HostFolder, Path: dockertest.HostFolder, ReadOnly: true},

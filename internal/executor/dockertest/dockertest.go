@@ -115,15 +115,13 @@ func Remove(t testing.TB, api *client.Client, as string) {
 	_, _ = api.ImageRemove(ctx, as, client.ImageRemoveOptions{Force: true})
 }
 
-// Host is the image HostImage makes, and HostFolder what must be mounted, at its own path
-// and read-only, for its programs to be there.
-const (
-	Host       = "drover-test/host:1"
-	HostFolder = "/usr"
-)
+// HostFolder is what must be mounted, at its own path and read-only, into containers of
+// HostImage.
+const HostFolder = "/usr"
 
 // HostImage loads an image that has nothing of its own: its programs are the host's, from
-// HostFolder. It has a shell and all the tools that a test may want.
+// HostFolder. It has a shell and all the tools that a test may want. The name is this
+// process's own: test programs run side by side.
 func HostImage(t testing.TB, api *client.Client) string {
 	t.Helper()
 	entries := []Entry{{Name: "usr"}, {Name: "tmp", Mode: 0o1777}, {Name: "etc"}, {Name: "work"}, {Name: "sbin"}} // the engine puts its init into /sbin
@@ -136,8 +134,9 @@ func HostImage(t testing.TB, api *client.Client) string {
 			entries = append(entries, Entry{Name: link, Link: to})
 		}
 	}
-	Load(t, api, Host, Image(t, v1.Config{Env: []string{"PATH=/usr/bin:/bin"}, WorkingDir: "/work"}, entries...))
-	return Host
+	as := fmt.Sprintf("drover-test/host:%d", os.Getpid())
+	Load(t, api, as, Image(t, v1.Config{Env: []string{"PATH=/usr/bin:/bin"}, WorkingDir: "/work"}, entries...))
+	return as
 }
 
 var program = sync.OnceValues(func() ([]byte, error) {

@@ -16,6 +16,8 @@ import (
 // the loopback interface is.
 const locks = "/run/drover"
 
+var errNotRoot = errors.New("only root can add it")
+
 // takeAddress sees to it that the host has the link-local address, adding it to the
 // loopback interface if need be. Each worker of the host holds a share of it; the one that
 // releases the last share takes the address away, if it was a worker that added it.

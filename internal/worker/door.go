@@ -1,7 +1,6 @@
 package worker
 
 import (
-	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
@@ -69,19 +68,7 @@ func (d *door) open() {
 		DialContext: (&net.Dialer{Timeout: 5 * time.Second}).DialContext, DisableCompression: true,
 		MaxIdleConns: 64, MaxIdleConnsPerHost: 64, IdleConnTimeout: 90 * time.Second, ExpectContinueTimeout: time.Second,
 	}
-	relay := &httputil.ReverseProxy{
-		Transport: d.proxy, FlushInterval: -1, ErrorLog: slog.NewLogLogger(d.log.Handler(), slog.LevelDebug),
-		Rewrite: func(r *httputil.ProxyRequest) {
-			to, err := url.Parse(d.base())
-			if err == nil {
-				r.Out.URL.Scheme, r.Out.URL.Host = to.Scheme, to.Host
-			}
-			r.Out.Host = r.In.Host // it is signed
-		},
-		ErrorHandler: func(rw http.ResponseWriter, _ *http.Request, err error) {
-			refuse(rw, http.StatusServiceUnavailable, "the server does not answer: "+err.Error())
-		},
-	}
+	relay := d.relay()
 	d.srv = &http.Server{
 		Handler:           d.handler(relay),
 		ReadHeaderTimeout: 10 * time.Second,
@@ -91,6 +78,23 @@ func (d *door) open() {
 	}
 	srv := d.srv
 	go func() { _ = srv.Serve(l) }() // ends with close
+}
+
+// relay passes requests on to the API as they were signed.
+func (d *door) relay() *httputil.ReverseProxy {
+	return &httputil.ReverseProxy{
+		Transport: d.proxy, FlushInterval: -1, ErrorLog: slog.NewLogLogger(d.log.Handler(), slog.LevelDebug),
+		Rewrite: func(r *httputil.ProxyRequest) {
+			to, err := url.Parse(d.base())
+			if err == nil {
+				r.Out.URL.Scheme, r.Out.URL.Host = to.Scheme, to.Host
+			}
+			r.Out.Host, r.Out.URL.RawQuery = r.In.Host, r.In.URL.RawQuery // they are signed as they are
+		},
+		ErrorHandler: func(rw http.ResponseWriter, _ *http.Request, err error) {
+			refuse(rw, http.StatusServiceUnavailable, "the server does not answer: "+err.Error())
+		},
+	}
 }
 
 // listen takes the port that this worker had before, so that running containers still
@@ -258,5 +262,3 @@ func innerBridge(name string) bool {
 	}
 	return true
 }
-
-var errNotRoot = fmt.Errorf("only root can add it")

@@ -357,17 +357,9 @@ const trustTasks = `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Prin
 func TestJobsRunWithTheirRole(t *testing.T) {
 	root, data := account(t)
 	ctx := t.Context()
-	role := func(name, trust, document string) string {
-		t.Helper()
-		out, err := root.iam.CreateRole(ctx, &iam.CreateRoleInput{RoleName: &name, AssumeRolePolicyDocument: &trust})
-		must(t, err)
-		_, err = root.iam.PutRolePolicy(ctx, &iam.PutRolePolicyInput{RoleName: &name, PolicyName: aws.String("p"), PolicyDocument: &document})
-		must(t, err)
-		return *out.Role.Arn
-	}
-	reader := role("reader", trustTasks, `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:GetObject","Resource":"arn:aws:s3:::inputs/*"}]}`)
-	admin := role("admin", trustTasks, `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}`)
-	foreign := role("foreign", strings.Replace(trustTasks, "ecs-tasks", "lambda", 1), `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}`)
+	reader := root.role(t, "reader", trustTasks, `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:GetObject","Resource":"arn:aws:s3:::inputs/*"}]}`)
+	admin := root.role(t, "admin", trustTasks, `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}`)
+	foreign := root.role(t, "foreign", strings.Replace(trustTasks, "ecs-tasks", "lambda", 1), `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}`)
 	_, err := root.s3.CreateBucket(ctx, &s3.CreateBucketInput{Bucket: aws.String("inputs")})
 	must(t, err)
 	must(t, root.put(ctx, "inputs", "x"))
@@ -420,7 +412,7 @@ func TestJobsRunWithTheirRole(t *testing.T) {
 	denied(t, "the job reads without the policy", inside.get(ctx, "inputs", "x"))
 	_, err = root.iam.DeleteRole(ctx, &iam.DeleteRoleInput{RoleName: aws.String("reader")})
 	must(t, err)
-	role("reader", trustTasks, `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}`)
+	root.role(t, "reader", trustTasks, `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}`)
 	denied(t, "the job reads with the role of the same name", inside.get(ctx, "inputs", "x"))
 
 	_, err = root.batch.TerminateJob(ctx, &batch.TerminateJobInput{JobId: &id, Reason: aws.String("over")})

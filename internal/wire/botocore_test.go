@@ -14,6 +14,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/service/batch"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
+	"github.com/aws/aws-sdk-go-v2/service/iam"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 
 	"drover/internal/wire"
@@ -25,12 +26,13 @@ import (
 // every member; none may be lost that the Go SDK's types have.
 func TestBotocoreNames(t *testing.T) {
 	if testing.Short() {
-		t.Skip("starts Python three times")
+		t.Skip("starts Python four times")
 	}
 	if err := exec.Command("python3", "-c", "import boto3").Run(); err != nil {
 		t.Skip("boto3 is not installed: ", err)
 	}
-	who := stsID
+	who, people := stsID, iamID
+	people.Names = map[string]string{"ListDelegationRequestsOutput.IsTruncated": "isTruncated"}
 	who.Names = map[string]string{"PolicyDescriptorType.Arn": "arn"}
 	logs := logsID
 	logs.Names = map[string]string{"DescribeDestinationsInput.DestinationNamePrefix": "DestinationNamePrefix"}
@@ -44,6 +46,7 @@ func TestBotocoreNames(t *testing.T) {
 		{tableOf(t, batchID, &batch.Client{}, map[string][]wire.Option{"ListTagsForResource": {wire.GET(tags)}, "TagResource": {wire.POST(tags)}, "UntagResource": {wire.DELETE(tags, "TagKeys")}}), ""},
 		{tableOf(t, logs, &cloudwatchlogs.Client{}, nil, "StartLiveTail", "GetLogObject"), "StartLiveTail,GetLogObject,PutIntegration"},
 		{tableOf(t, who, &sts.Client{}, nil), "AssumeRoleWithSAML,AssumeRoleWithWebIdentity"},
+		{tableOf(t, people, &iam.Client{}, nil), ""},
 	} {
 		t.Run(k.table.Identity().Name, func(t *testing.T) { botocoreNames(t, k.table, k.skip) })
 	}

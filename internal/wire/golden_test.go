@@ -33,6 +33,8 @@ type logStub struct{}
 
 var logsID = wire.Identity{Name: "logs", TargetPrefix: "Logs_20140328", Protocols: []wire.Protocol{wire.JSON11}, LowerFirst: true, Invalid: "InvalidParameterException"}
 
+var iamID = wire.Identity{Name: "iam", Version: "2010-05-08", Namespace: "https://iam.amazonaws.com/doc/2010-05-08/", Protocols: []wire.Protocol{wire.Query}, Invalid: "ValidationError"}
+
 var stsID = wire.Identity{Name: "sts", Version: "2011-06-15", Namespace: "https://sts.amazonaws.com/doc/2011-06-15/", Protocols: []wire.Protocol{wire.Query}, Invalid: "ValidationError"}
 
 // transcriptMux speaks all protocols and errs in all kinds.

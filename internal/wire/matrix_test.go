@@ -1,6 +1,7 @@
 package wire_test
 
 import (
+	"context"
 	"io"
 	"net/http"
 	"reflect"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/service/batch"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
+	"github.com/aws/aws-sdk-go-v2/service/iam"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 
 	"drover/internal/wire"
@@ -35,7 +37,7 @@ func authForms(t *testing.T, minter *keys.Minter) []authForm {
 		}
 		return c
 	}
-	alive := mint("alive", time.Hour, "batch", "logs", "sts")
+	alive := mint("alive", time.Hour, "batch", "logs", "sts", "iam")
 	swapped := alive
 	swapped.SessionToken = mint("alive", time.Hour, "batch", "logs", "sts").SessionToken
 	dropped := alive
@@ -52,7 +54,23 @@ func authForms(t *testing.T, minter *keys.Minter) []authForm {
 			sigv4.Presign(r, sigv4.HashBody(body), c, service, "drover-1", at, time.Minute)
 		}
 	}
+	role := func(attempt, id string) sigv4.Credentials {
+		c, err := minter.Mint(keys.Claims{Account: account, ARN: "arn:aws:sts::0:assumed-role/r/s", Kind: authz.Session, Role: "r", ID: id, SessionName: "s", Attempt: attempt}, time.Hour, now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
 	return []authForm{
+		{"user who may", true, sign(users["may"], now)},
+		{"user who may, presigned", true, presign(users["may"], now)},
+		{"user who may not", false, sign(users["may not"], now)},
+		{"user with another's secret", false, sign(sigv4.Credentials{AccessKey: users["may"].AccessKey, Secret: users["may not"].Secret}, now)},
+		{"user with a session token", false, sign(sigv4.Credentials{AccessKey: users["may"].AccessKey, Secret: users["may"].Secret, SessionToken: alive.SessionToken}, now)},
+		{"role", true, sign(role("", "may"), now)},
+		{"role of an attempt", true, sign(role("alive", "may"), now)},
+		{"role of an attempt that settled", false, sign(role("settled", "may"), now)},
+		{"role that was made again", false, sign(role("alive", "another"), now)},
 		{"header", true, sign(root, now)},
 		{"presigned", true, presign(root, now)},
 		{"session", true, sign(alive, now)},
@@ -82,8 +100,33 @@ func authForms(t *testing.T, minter *keys.Minter) []authForm {
 	}
 }
 
-// TestNoOperationWithoutASignature sends every operation of three services, one per
-// protocol, in every form of authentication: only the good ones reach a handler. The
+// users are those that somebody knows, by what policies say of them.
+var users = directory{
+	"may":     {AccessKey: "AKIAMAYMAYMAYMAYMAYM", Secret: "one"},
+	"may not": {AccessKey: "AKIANOTNOTNOTNOTNOTN", Secret: "two"},
+}
+
+// directory is a key source and an authorizer.
+type directory map[string]sigv4.Credentials
+
+func (d directory) Secret(key, token string, _ time.Time) (sigv4.Key, error) {
+	for name, c := range d {
+		if c.AccessKey == key && token == "" {
+			return sigv4.Key{Secret: c.Secret, Principal: authz.Principal{Account: account, AccessKey: key, ARN: "arn:aws:iam::0:user/x", Kind: authz.User, User: "x", ID: name}}, nil
+		}
+	}
+	return sigv4.Key{}, sigv4.ErrUnknownKey()
+}
+
+func (d directory) Decide(_ context.Context, r *authz.Request) (authz.Decision, error) {
+	if r.Principal.ID == "may" {
+		return authz.Decision{Effect: authz.Allow}, nil
+	}
+	return authz.Decision{}, nil
+}
+
+// TestNoOperationWithoutASignature sends every operation of four services, of all
+// protocols, in every form of authentication: only the good ones reach a handler. The
 // operations come from the SDK's clients, so none can be forgotten.
 func TestNoOperationWithoutASignature(t *testing.T) {
 	const tags = "/v1/tags/{ResourceArn}"
@@ -106,8 +149,9 @@ func TestNoOperationWithoutASignature(t *testing.T) {
 		tableOf(t, batchID, &batch.Client{}, map[string][]wire.Option{"ListTagsForResource": {wire.GET(tags)}, "TagResource": {wire.POST(tags)}, "UntagResource": {wire.DELETE(tags, "TagKeys")}}),
 		tableOf(t, logsID, &cloudwatchlogs.Client{}, nil, "StartLiveTail", "GetLogObject"),
 		tableOf(t, stsID, &sts.Client{}, nil),
+		tableOf(t, iamID, &iam.Client{}, nil),
 	}
-	m := wire.NewMux(wire.MuxOptions{Auth: &sigv4.Verifier{Keys: keys.Any(keys.Root(root, account), minter)}})
+	m := wire.NewMux(wire.MuxOptions{Auth: &sigv4.Verifier{Keys: keys.Any(keys.Root(root, account), users, minter)}, Authorizer: users})
 	for _, table := range tables {
 		m.Add(record(table))
 	}

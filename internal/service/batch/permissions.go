@@ -81,6 +81,49 @@ var (
 	_ = wire.About(ops, "DeleteComputeEnvironment", func(s *Service, _ context.Context, in *batch.DeleteComputeEnvironmentInput) []string {
 		return s.about("compute-environment", in.ComputeEnvironment)
 	})
+	_ = wire.About(ops, "CreateConsumableResource", func(s *Service, _ context.Context, in *batch.CreateConsumableResourceInput) []string {
+		return s.about("consumable-resource", in.ConsumableResourceName)
+	})
+	_ = wire.About(ops, "UpdateConsumableResource", func(s *Service, _ context.Context, in *batch.UpdateConsumableResourceInput) []string {
+		return s.about("consumable-resource", in.ConsumableResource)
+	})
+	_ = wire.About(ops, "DeleteConsumableResource", func(s *Service, _ context.Context, in *batch.DeleteConsumableResourceInput) []string {
+		return s.about("consumable-resource", in.ConsumableResource)
+	})
+	_ = wire.About(ops, "DescribeConsumableResource", func(s *Service, _ context.Context, in *batch.DescribeConsumableResourceInput) []string {
+		return s.about("consumable-resource", in.ConsumableResource)
+	})
+	_ = wire.About(ops, "ListJobsByConsumableResource", func(s *Service, _ context.Context, in *batch.ListJobsByConsumableResourceInput) []string {
+		return s.about("consumable-resource", in.ConsumableResource)
+	})
+	_ = wire.About(ops, "CreateSchedulingPolicy", func(s *Service, _ context.Context, in *batch.CreateSchedulingPolicyInput) []string {
+		return s.about("scheduling-policy", in.Name)
+	})
+	_ = wire.About(ops, "GetJobQueueSnapshot", func(s *Service, _ context.Context, in *batch.GetJobQueueSnapshotInput) []string {
+		return s.about("job-queue", in.JobQueue)
+	})
+	_ = wire.About(ops, "ListQuotaShares", func(s *Service, _ context.Context, in *batch.ListQuotaSharesInput) []string {
+		return s.about("job-queue", in.JobQueue)
+	})
+	_ = wire.About(ops, "UpdateSchedulingPolicy", func(s *Service, _ context.Context, in *batch.UpdateSchedulingPolicyInput) []string {
+		return s.aboutARN(in.Arn)
+	})
+	_ = wire.About(ops, "DeleteSchedulingPolicy", func(s *Service, _ context.Context, in *batch.DeleteSchedulingPolicyInput) []string {
+		return s.aboutARN(in.Arn)
+	})
+	_ = wire.About(ops, "UpdateQuotaShare", func(s *Service, _ context.Context, in *batch.UpdateQuotaShareInput) []string {
+		return s.aboutARN(in.QuotaShareArn)
+	})
+	_ = wire.About(ops, "DeleteQuotaShare", func(s *Service, _ context.Context, in *batch.DeleteQuotaShareInput) []string {
+		return s.aboutARN(in.QuotaShareArn)
+	})
+	_ = wire.About(ops, "DescribeQuotaShare", func(s *Service, _ context.Context, in *batch.DescribeQuotaShareInput) []string {
+		return s.aboutARN(in.QuotaShareArn)
+	})
+	_ = wire.About(ops, "CreateQuotaShare", func(s *Service, _ context.Context, in *batch.CreateQuotaShareInput) []string {
+		list := s.about("job-queue", in.JobQueue)
+		return append(list, s.names.quotaShareARN(strings.TrimPrefix(list[0], s.names.queueARN("")), aws.ToString(in.QuotaShareName)))
+	})
 	_ = wire.About(ops, "TagResource", func(s *Service, _ context.Context, in *batch.TagResourceInput) []string {
 		return s.aboutARN(in.ResourceArn)
 	})

@@ -51,14 +51,21 @@ func (s *Service) HasPolicy(ctx context.Context, arn string) (bool, error) {
 // CheckJobRole says why jobs could not run with the role: it does not exist, or it does
 // not trust the service that runs jobs. nil: they can.
 func (s *Service) CheckJobRole(ctx context.Context, arn string) error {
-	r, err := s.Role(ctx, arn)
-	if err != nil {
+	s.cache.mu.RLock()
+	err, known := s.cache.jobRoles[arn]
+	age := s.cache.age
+	s.cache.mu.RUnlock()
+	if known {
 		return err
 	}
-	if !trustsJobs(r) {
-		return coded(400, "InvalidInput", "The trust policy of %s does not let %s assume it.", arn, jobService)
+	r, err := s.Role(ctx, arn)
+	if err == nil && !trustsJobs(r) {
+		err = coded(400, "InvalidInput", "The trust policy of %s does not let %s assume it.", arn, jobService)
 	}
-	return nil
+	if err == nil || fault.Is(err, fault.Invalid) {
+		keep(&s.cache, age, &s.cache.jobRoles, maxJobRoles, arn, err)
+	}
+	return err
 }
 
 func trustsJobs(r *policy.Role) bool {

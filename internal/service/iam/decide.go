@@ -18,6 +18,7 @@ const (
 	maxIdentities = 4096
 	maxDecisions  = 65536
 	maxParsed     = 1024
+	maxJobRoles   = 1024
 )
 
 // cache keeps what decisions need. Every change of a record makes it forget everything:
@@ -28,6 +29,7 @@ type cache struct {
 	age        uint64
 	identities map[identityKey]*identity
 	decisions  map[decisionKey]authz.Decision
+	jobRoles   map[string]error            // whether jobs can run with a role, by its ARN
 	parsed     map[string]*policy.Document // session policies, by text
 }
 
@@ -58,7 +60,7 @@ func (c *cache) forget() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.age++
-	c.identities, c.decisions = nil, nil
+	c.identities, c.decisions, c.jobRoles = nil, nil, nil
 }
 
 // keep stores a value under the lock unless something changed since age.

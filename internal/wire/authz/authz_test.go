@@ -23,6 +23,8 @@ func TestAllowed(t *testing.T) {
 		{"session for all at the worker protocol", Principal{Kind: Session}, WorkerService, false},
 		{"worker", Principal{Kind: Worker}, WorkerService, true},
 		{"worker elsewhere", Principal{Kind: Worker, Services: []string{"s3"}}, "s3", false},
+		{"user", Principal{Kind: User, User: "u"}, "s3", true},
+		{"user at the worker protocol", Principal{Kind: User, User: "u"}, WorkerService, false},
 		{"anonymous", Principal{}, "s3", false},
 		{"unknown kind", Principal{Kind: 200}, "s3", false},
 	} {

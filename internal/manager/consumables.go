@@ -37,6 +37,9 @@ func (r *consumable) stock() Stock {
 
 // all is how much there is for the scheduler, which counts what is held too.
 func (r *consumable) all() int64 {
+	if r.deleted {
+		return 0
+	}
 	if r.Replenishable {
 		return r.Total
 	}
@@ -70,7 +73,7 @@ func (c *Core) CreateConsumable(r job.Consumable, now Instant) error {
 
 func (c *Core) putConsumable(r *consumable) {
 	c.consumables[r.Name] = r
-	c.sched.SetToken(r.Name, r.all(), r.Replenishable)
+	c.feedConsumable(r)
 	c.batch.Records = append(c.batch.Records, RecordRow{KindConsumable, r.Name, r.Consumable})
 }
 
@@ -96,11 +99,9 @@ func (c *Core) DeleteConsumable(name string) error {
 	if r == nil {
 		return nil
 	}
-	c.sched.RemoveToken(name)
 	c.batch.Records = append(c.batch.Records, RecordRow{Kind: KindConsumable, Key: name})
-	if r.deleted = true; r.held == 0 {
-		delete(c.consumables, name)
-	}
+	r.deleted = true
+	c.feedConsumable(r)
 	return nil
 }
 
@@ -165,6 +166,7 @@ func (c *Core) holdConsumables(e *entry) {
 		r := c.consumables[n.Name]
 		if r == nil { // it was deleted, and the manager that knew it has ended
 			r = &consumable{Consumable: job.Consumable{Name: n.Name}, deleted: true}
+			r.Replenishable = true // the scheduler need not count what is spent of nothing
 			c.consumables[n.Name] = r
 		}
 		r.held += n.Quantity
@@ -194,8 +196,8 @@ func (c *Core) freeConsumables(e *entry) {
 		if r == nil {
 			continue
 		}
-		if r.held -= n.Quantity; r.held == 0 && r.deleted {
-			delete(c.consumables, n.Name)
+		if r.held -= n.Quantity; r.deleted {
+			c.feedConsumable(r)
 		}
 	}
 }

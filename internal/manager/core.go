@@ -4,10 +4,13 @@ import (
 	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 
 	"drover/internal/core/job"
+	"drover/internal/core/resource"
 	"drover/internal/core/sched"
 )
 
@@ -60,8 +63,9 @@ type entry struct {
 	unit    job.Unit   // a plain job; of an array its parent
 	array   *job.Array // nil for a plain job
 	why     string     // statusReason of untouched children
-	open    int32      // AfterJob dependencies not yet satisfied
-	doomed  bool       // a job that it waits for as a whole has failed
+	open    int32      // AfterJob dependencies that have not ended
+	doomed  bool       // a job that it waits for as a whole has failed, and it needed success
+	failure bool       // a job that it waits for as a whole has failed
 	paired  []*entry   // N_TO_N partners that are not all SUCCEEDED
 	chained bool       // SEQUENTIAL
 	after   []waiter   // jobs that wait for this one
@@ -131,9 +135,8 @@ func New(opt Options, img Image, now Instant) *Core {
 			c.holdAll(e)
 		}
 	}
-	for _, r := range img.Consumables { // what is held of each is known now
-		r := c.consumables[r.Name]
-		c.sched.SetToken(r.Name, r.all(), r.Replenishable)
+	for _, name := range slices.Sorted(maps.Keys(c.consumables)) { // what is held of each is known now
+		c.feedConsumable(c.consumables[name])
 	}
 	for _, l := range img.Jobs {
 		if e := c.jobs[l.Spec.Key]; !e.unit.Status.Terminal() {
@@ -229,6 +232,9 @@ func (c *Core) step(e *entry, i int32, ev job.Event, now Instant) (job.Change, e
 	if err != nil || u == before {
 		return ch, err
 	}
+	if ch.Ended && ch.To == job.Runnable && e.spec.GrowMemory && u.Exit.Cause == job.CauseMemory {
+		u.MemoryMiB = c.moreMemory(e, u)
+	}
 	if before.Status == job.Runnable && ch.Moved() && ch.To != job.Starting {
 		c.sched.Remove(e.spec.Queue, e.demand(i), e.spec.Key, i, i+1)
 	}
@@ -299,6 +305,15 @@ func logStream(s *job.Spec, i, attempt int32, fence uint32) string {
 	return name + "/default/" + hex.EncodeToString(sum[:16])
 }
 
+// need is what unit i holds while it runs.
+func (e *entry) need(i int32) resource.Vector {
+	n := e.spec.Need
+	if e.spec.GrowMemory {
+		n.MemoryMiB = cmp.Or(e.get(i).MemoryMiB, n.MemoryMiB)
+	}
+	return n
+}
+
 // demand is what unit i asks of the scheduler. What it depends on, apart from the time at
 // which the unit became RUNNABLE, never changes.
 func (e *entry) demand(i int32) sched.Demand {
@@ -311,7 +326,7 @@ func (e *entry) demand(i int32) sched.Demand {
 		since = cmp.Or(e.array.Unit(i).Ready, since)
 	}
 	return sched.Demand{
-		Shape: sched.Shape{Need: s.Need, Executor: x}, Share: cmp.Or(s.Share, s.QuotaShare), Priority: s.Priority,
-		Timeout: s.TimeoutSeconds, Tokens: tokens(s.Consumables), Since: since,
+		Shape: sched.Shape{Need: e.need(i), Executor: x}, Share: cmp.Or(s.Share, s.QuotaShare), Priority: s.Priority,
+		Timeout: s.TimeoutSeconds, Tokens: tokens(s), Since: since,
 	}
 }

@@ -12,6 +12,11 @@ func (c *Core) feedQueue(q job.Queue) {
 	p := c.policies[q.Policy]
 	c.sched.SetPolicy(q.Name, fairShare(p.Fair))
 	c.sched.SetQuotas(q.Name, c.quotaShares(q.Name, p.Quota))
+	most := int64(noMaximum)
+	if q.MaxRunning > 0 {
+		most = int64(q.MaxRunning)
+	}
+	c.sched.SetToken(queueToken(q.Name), most, true)
 }
 
 // feedPolicy tells the scheduler of a policy that has changed.
@@ -48,14 +53,46 @@ func (c *Core) quotaShares(queue string, divided bool) []sched.QuotaShare {
 	return out
 }
 
-// tokens are a job's needs of consumable resources, in the scheduler's form.
-func tokens(needs []job.ConsumableNeed) []sched.Token {
-	if len(needs) == 0 {
+// feedConsumable tells the scheduler how much there is of a resource. One that was deleted
+// is forgotten when no unit holds any of it.
+func (c *Core) feedConsumable(r *consumable) {
+	if r.deleted && r.held == 0 {
+		delete(c.consumables, r.Name)
+		c.sched.RemoveToken(r.Name)
+		return
+	}
+	c.sched.SetToken(r.Name, r.all(), r.Replenishable)
+}
+
+// noMaximum is the tokens of a queue that has no tag drover:max-running.
+const noMaximum = 1 << 40
+
+// queueToken and jobToken name the tokens by which the units of a queue, or of an array,
+// that run together are counted. No consumable resource can have such a name.
+func queueToken(name string) string { return "max-running of job queue " + name }
+func jobToken(id job.ID) string     { return "max-running of job " + id.String() }
+
+// feedMaximum gives an array that bounds its running children the tokens for it.
+func (c *Core) feedMaximum(s *job.Spec) {
+	if s.MaxRunning > 0 {
+		c.sched.SetToken(jobToken(s.ID), int64(s.MaxRunning), true)
+	}
+}
+
+// tokens are what each unit of a job holds while it runs, in the scheduler's form.
+func tokens(s *job.Spec) []sched.Token {
+	if len(s.Consumables) == 0 && s.MaxRunning == 0 && !s.Counted {
 		return nil
 	}
-	out := make([]sched.Token, len(needs))
-	for i, n := range needs {
-		out[i] = sched.Token{Name: n.Name, Quantity: n.Quantity}
+	out := make([]sched.Token, 0, len(s.Consumables)+2)
+	for _, n := range s.Consumables {
+		out = append(out, sched.Token{Name: n.Name, Quantity: n.Quantity})
+	}
+	if s.MaxRunning > 0 {
+		out = append(out, sched.Token{Name: jobToken(s.ID), Quantity: 1})
+	}
+	if s.Counted {
+		out = append(out, sched.Token{Name: queueToken(s.Queue), Quantity: 1})
 	}
 	return out
 }

@@ -255,7 +255,7 @@ func (c *Core) sendStart(e *entry, i int32) {
 	}
 	c.batch.Sends = append(c.batch.Sends, Send{Host: u.Host, Session: h.session, Start: &job.Assignment{
 		Lease: u.Lease(job.Ref{Key: s.Key, Index: i}), ID: s.ID, Name: s.Name, Queue: s.Queue, Environment: u.Environment,
-		Definition: s.Definition, Image: s.Image, Command: s.Command, Variables: s.Environment, Need: s.Need,
+		Definition: s.Definition, Image: s.Image, Command: s.Command, Variables: s.Environment, Need: e.need(i),
 		Size: s.Size, TimeoutSeconds: s.TimeoutSeconds, Container: s.Container, Stage: s.Stage, Log: u.Log,
 	}})
 }

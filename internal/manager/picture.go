@@ -31,6 +31,10 @@ func (c *Core) Picture() string {
 			return true
 		})
 	}
+	for _, name := range slices.Sorted(maps.Keys(c.consumables)) {
+		r := c.consumables[name]
+		fmt.Fprintf(&b, "consumable %s %d held %d\n", name, r.Total, r.held)
+	}
 	for _, id := range c.order {
 		h := c.hosts[id]
 		fmt.Fprintf(&b, "host %s %s leases %v\n", id, h.row.Boot, h.leases())

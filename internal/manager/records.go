@@ -97,6 +97,7 @@ func (c *Core) DeleteQueue(name string, now Instant) error {
 	}
 	delete(c.queues, name)
 	c.sched.RemoveQueue(name)
+	c.sched.RemoveToken(queueToken(name))
 	c.batch.Records = append(c.batch.Records, RecordRow{Kind: KindQueue, Key: name})
 	return nil
 }

@@ -21,13 +21,14 @@ func (c *Core) advance(e *entry, now Instant) {
 	if e.unit.Status == job.Submitted {
 		c.setParent(e, job.Pending, "", now)
 	}
+	reason, doomed := e.fate()
 	switch {
 	case e.unit.Terminated, e.unit.Cancelled && (e.open == 0 || e.doomed):
 		c.setBase(e, job.Failed, e.unit.UserReason, now)
 		c.stragglers(e, job.Event{Kind: job.Doom, Reason: e.unit.UserReason}, now)
-	case e.doomed:
-		c.setBase(e, job.Failed, job.ReasonDependency, now)
-		c.stragglers(e, job.Event{Kind: job.Doom, Reason: job.ReasonDependency}, now)
+	case doomed:
+		c.setBase(e, job.Failed, reason, now)
+		c.stragglers(e, job.Event{Kind: job.Doom, Reason: reason}, now)
 	case e.open > 0:
 		c.setBase(e, job.Pending, "", now)
 	case e.chained || len(e.paired) > 0:
@@ -50,13 +51,33 @@ func (c *Core) stragglers(e *entry, ev job.Event, now Instant) {
 	}
 }
 
+// hear takes note of how a job ended that e waits for as a whole.
+func (e *entry) hear(s job.Status) {
+	if s == job.Failed {
+		e.failure = true
+		e.doomed = e.doomed || e.spec.After == job.AfterSuccess
+	}
+}
+
+// fate says whether what e waits for has come out so that it can never run, and why.
+func (e *entry) fate() (reason string, doomed bool) {
+	switch {
+	case e.doomed:
+		return job.ReasonDependency, true
+	case e.spec.After == job.AfterFailure && e.open == 0 && !e.failure:
+		return job.ReasonNoFailure, true
+	}
+	return "", false
+}
+
 func (c *Core) advancePlain(e *entry, now Instant) {
 	u := &e.unit
+	reason, doomed := e.fate()
 	switch {
 	case u.Status != job.Submitted && u.Status != job.Pending:
 		return
-	case e.doomed:
-		c.apply(e, job.Whole, job.Event{Kind: job.Doom, Reason: job.ReasonDependency}, now)
+	case doomed:
+		c.apply(e, job.Whole, job.Event{Kind: job.Doom, Reason: reason}, now)
 	case e.open == 0:
 		c.apply(e, job.Whole, job.Event{Kind: job.Release}, now)
 	case u.Status == job.Submitted:
@@ -167,16 +188,16 @@ func (c *Core) retire(e *entry, now Instant) {
 	e.endMono, e.endSeq = now.Mono, c.seq+1
 	c.ended = append(c.ended, e)
 	c.count(e, -1)
+	if e.spec.MaxRunning > 0 {
+		c.sched.RemoveToken(jobToken(e.spec.ID))
+	}
 	for _, d := range e.after {
 		if d.kind == job.NToN {
 			c.work = append(c.work, task{e: d.e, kind: pairTask})
 			continue
 		}
-		if e.unit.Status == job.Succeeded {
-			d.e.open--
-		} else {
-			d.e.doomed = true
-		}
+		d.e.open--
+		d.e.hear(e.unit.Status)
 		c.work = append(c.work, task{e: d.e, kind: advanceTask})
 	}
 	e.after = nil
@@ -212,7 +233,7 @@ func (c *Core) Work(now Instant) {
 // partners have all succeeded are released, those with a failed partner fail.
 func (c *Core) pair(t *task, budget int, now Instant) (int, bool) {
 	e := t.e
-	if e.unit.Status.Terminal() || e.open > 0 || e.unit.Cancelled {
+	if e.unit.Status.Terminal() || e.open > 0 || e.doomed || e.unit.Cancelled {
 		return budget - 1, true // it has ended or is about to, or advance will look again
 	}
 	if t.next < 0 {

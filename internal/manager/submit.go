@@ -131,7 +131,7 @@ func sameRequest(a, b *job.Spec) bool {
 		a.Need == b.Need && a.Image == b.Image && slices.Equal(a.Command, b.Command) && slices.Equal(a.Environment, b.Environment) &&
 		a.Retry.Attempts == b.Retry.Attempts && slices.Equal(a.Retry.Rules, b.Retry.Rules) && a.TimeoutSeconds == b.TimeoutSeconds &&
 		slices.EqualFunc(a.Dependencies, b.Dependencies, func(x, y job.Dependency) bool { return x.Kind == y.Kind && x.ID == y.ID }) &&
-		a.Share == b.Share && a.Priority == b.Priority && a.Stage == b.Stage && a.QuotaShare == b.QuotaShare && slices.Equal(a.Consumables, b.Consumables)
+		a.Share == b.Share && a.Priority == b.Priority && a.Stage == b.Stage && a.QuotaShare == b.QuotaShare && a.After == b.After && a.MaxRunning == b.MaxRunning && a.GrowMemory == b.GrowMemory && slices.Equal(a.Consumables, b.Consumables)
 }
 
 func (c *Core) acceptable(s *job.Spec, before siblings) error {
@@ -183,6 +183,8 @@ func (c *Core) accept(s *job.Spec, now Instant) *entry {
 	}
 	c.index(e)
 	c.count(e, 1)
+	s.Counted = c.queues[s.Queue].MaxRunning > 0
+	c.feedMaximum(s)
 	c.batch.NewJobs = append(c.batch.NewJobs, NewJob{Spec: s, Created: now.Wall})
 	c.touch(e)
 	c.link(e)
@@ -212,13 +214,14 @@ func (c *Core) link(e *entry) {
 				p.after = append(p.after, waiter{e, d.Kind})
 			}
 		case job.AfterJob:
-			if p := c.byID[d.ID]; p != nil && p.unit.Status != job.Succeeded {
+			switch p := c.byID[d.ID]; {
+			case p == nil: // it was purged: it ended long ago, was heard then, and e goes on
+				e.failure = true
+			case p.unit.Status.Terminal():
+				e.hear(p.unit.Status)
+			default:
 				e.open++
-				if p.unit.Status.Terminal() {
-					e.doomed = true
-				} else {
-					p.after = append(p.after, waiter{e, d.Kind})
-				}
+				p.after = append(p.after, waiter{e, d.Kind})
 			}
 		}
 	}
@@ -251,6 +254,7 @@ func (c *Core) adopt(l Loaded, now Instant) {
 // resume takes up what a loaded job was doing when the last manager ended.
 func (c *Core) resume(e *entry, now Instant) {
 	c.count(e, 1)
+	c.feedMaximum(e.spec)
 	c.link(e)
 	if e.array == nil {
 		if e.unit.Status == job.Runnable {

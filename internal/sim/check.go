@@ -21,6 +21,8 @@ type checker struct {
 	doomed   bool                 // somebody asked for the end of queue doomed
 	hosts    map[string]*hostBook // by id
 	used     map[string]int64     // milli vCPU leased, by environment
+	held     map[string]int64     // tokens leased, by consumable resource
+	taken    map[string]int64     // tokens ever leased
 	most     map[string]int64     // maxvCpus before the batch under way
 	runs     map[int64]*execution // by nonce
 	quiet    int                  // steps after which nothing was under way
@@ -46,7 +48,7 @@ type book struct {
 func newChecker(w *world) *checker {
 	return &checker{
 		w: w, plans: map[string]*plan{}, byKey: map[job.Key]*book{}, byID: map[job.ID]*book{},
-		hosts: map[string]*hostBook{}, used: map[string]int64{}, most: map[string]int64{}, runs: map[int64]*execution{},
+		hosts: map[string]*hostBook{}, used: map[string]int64{}, held: map[string]int64{}, taken: map[string]int64{}, most: map[string]int64{}, runs: map[int64]*execution{},
 	}
 }
 
@@ -110,6 +112,7 @@ func (c *checker) batch(b *manager.Batch) {
 		c.row(b.Jobs[i].Key)
 	}
 	c.capacity(b, granted)
+	c.tokens()
 }
 
 func (c *checker) created(s *job.Spec) {
@@ -284,6 +287,9 @@ func (c *checker) granted(b *book, old, r *manager.UnitRow) {
 			c.w.broken("I10", "%s is on attempt %d and has no record of the end of attempt %d", name, r.Attempt, n)
 		}
 	}
+	for _, t := range b.plan.tokens {
+		c.taken[t.Name] += t.Quantity * int64(r.Attempt-old.Attempt)
+	}
 	if why := b.barred[r.Ref.Index]; why != "" {
 		c.w.broken("I16", "%s got a lease for attempt %d after it was %s", name, r.Attempt, why)
 	}
@@ -301,6 +307,9 @@ func (c *checker) account(b *book, r *manager.UnitRow, sign int64) {
 	n := b.plan.need
 	k.used = k.used.Add(resource.Vector{MilliVCPU: sign * n.MilliVCPU, MemoryMiB: sign * n.MemoryMiB, GPU: sign * n.GPU})
 	c.used[r.Environment] += sign * n.MilliVCPU
+	for _, t := range b.plan.tokens {
+		c.held[t.Name] += sign * t.Quantity
+	}
 }
 
 // capacity is I15. A host or an environment may be above its limit after the limit was
@@ -315,6 +324,19 @@ func (c *checker) capacity(b *manager.Batch, granted map[string]bool) {
 	for _, e := range c.w.paper.envs {
 		if granted[e.Name] && c.used[e.Name] > max(e.MaxMilliVCPU, c.most[e.Name]) {
 			c.w.broken("I15", "environment %s has maxvCpus %d and its leases hold %d", e.Name, e.MaxMilliVCPU, c.used[e.Name])
+		}
+	}
+}
+
+// tokens holds the consumable resources against what was leased: no more than there is, and
+// what cannot be replenished goes off the total once for each lease.
+func (c *checker) tokens() {
+	for _, r := range c.w.paper.consumables {
+		if r.Replenishable && c.held[r.Name] > r.Total {
+			c.w.broken("tokens", "leases hold %d of the %d tokens of %s", c.held[r.Name], r.Total, r.Name)
+		}
+		if !r.Replenishable && r.Total != sheets-c.taken[r.Name] {
+			c.w.broken("tokens", "%d of %d tokens of %s are left after leases took %d", r.Total, sheets, r.Name, c.taken[r.Name])
 		}
 	}
 }

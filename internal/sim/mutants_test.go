@@ -23,17 +23,19 @@ type mutant struct {
 type edit struct{ file, from, to string }
 
 const (
-	stepFile   = "internal/core/job/step.go"
-	arrayFile  = "internal/core/job/array.go"
-	retryFile  = "internal/core/job/retry.go"
-	decideFile = "internal/core/sched/decide.go"
-	roomFile   = "internal/core/sched/hosts.go"
-	coreFile   = "internal/manager/core.go"
-	deskFile   = "internal/manager/desk.go"
-	hostsFile  = "internal/manager/hosts.go"
-	postFile   = "internal/manager/post.go"
-	settleFile = "internal/manager/settle.go"
-	submitFile = "internal/manager/submit.go"
+	stepFile        = "internal/core/job/step.go"
+	arrayFile       = "internal/core/job/array.go"
+	retryFile       = "internal/core/job/retry.go"
+	decideFile      = "internal/core/sched/decide.go"
+	roomFile        = "internal/core/sched/hosts.go"
+	runsFile        = "internal/core/sched/runs.go"
+	consumablesFile = "internal/manager/consumables.go"
+	coreFile        = "internal/manager/core.go"
+	deskFile        = "internal/manager/desk.go"
+	hostsFile       = "internal/manager/hosts.go"
+	postFile        = "internal/manager/post.go"
+	settleFile      = "internal/manager/settle.go"
+	submitFile      = "internal/manager/submit.go"
 
 	startFence = "\tif ev.Fence != u.Fence {\n\t\treturn u, Stale(ev.Fence, u.Fence)\n\t}\n"
 	startState = "\tif !u.Status.Live() {\n\t\treturn u, Settled(ev.Fence)\n\t}\n\tif u.Status == Starting {\n\t\tu.Status, u.Started"
@@ -71,7 +73,7 @@ var mutants = []mutant{
 	{"a cancelled child waits for ever", []edit{{settleFile, "c.setBase(e, job.Runnable, \"\", now)\n\t\tc.stragglers(e, job.Event{Kind: job.Release}, now)\n", "c.setBase(e, job.Runnable, \"\", now)\n"}}},
 	{"N_TO_N looks at the child before", []edit{{settleFile, "switch p.array.Status(i) {", "switch p.array.Status(max(i-1, 0)) {"}}},
 	{"SEQUENTIAL is forgotten", []edit{{submitFile, "e.chained = e.array != nil", "e.chained = false"}}},
-	{"a failed dependency is no matter", []edit{{settleFile, "\t\tif e.unit.Status == job.Succeeded {\n\t\t\td.e.open--", "\t\tif true {\n\t\t\td.e.open--"}}},
+	{"a failed dependency is no matter", []edit{{settleFile, "\t\td.e.hear(e.unit.Status)\n", ""}}},
 	{"the outbox misses whole arrays", []edit{{settleFile, "\t\tc.moved(e, lo, hi-1, from, s, now)\n", ""}}},
 	{"the record of a retried attempt is lost", []edit{{coreFile, "c.batch.History = append(c.batch.History, UnitRow{job.Ref{Key: e.spec.Key, Index: i}, u})", "_ = u"}}},
 	{"ended jobs are not looked up by token", []edit{{submitFile, "if s.Token != \"\" && c.tokens[s.Token] == nil {", "if false {"}}},
@@ -80,6 +82,9 @@ var mutants = []mutant{
 	{"hosts are overcommitted", []edit{{decideFile, "!k.Need.Fits(h.free) ||", "!k.Need.Fits(h.capacity) ||"}}},
 	{"maxvCpus is no limit", []edit{{decideFile, "|| e.used+need > e.MaxMilliVCPU ||", "||"}}},
 	{"an environment that comes back starts empty", []edit{{roomFile, "\t\te.gone = true\n", "\t\te.gone, e.used = true, 0\n"}}},
+	{"tokens are no limit", []edit{{runsFile, "k.used+t.Quantity > k.total ||", ""}}},
+	{"tokens are not given back", []edit{{consumablesFile, "if r.held -= n.Quantity; r.deleted {", "if r.deleted {"}}},
+	{"what is spent is not written", []edit{{consumablesFile, "\t\t\tc.used = append(c.used, r)\n", ""}}},
 	{"a letter too many is acknowledged", []edit{{postFile, "b.letters[n].Seq <= ack {", "b.letters[n].Seq <= ack+1 {"}}},
 }
 

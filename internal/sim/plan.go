@@ -19,6 +19,8 @@ type plan struct {
 	deps    []job.Dependency
 	huge    bool // fits nowhere
 	endless bool // runs until it is stopped
+	tokens  []job.ConsumableNeed
+	share   string // of a queue that is shared
 
 	sent    int // requests that left
 	created int // jobs in the journal
@@ -28,11 +30,12 @@ type plan struct {
 func (p *plan) spec() *job.Spec {
 	s := &job.Spec{
 		Name: p.name, Queue: p.queue, Definition: "d:1", Image: job.HostImage, Command: []string{"run", p.name},
-		Need: p.need, Size: p.size, Token: p.token, TimeoutSeconds: p.timeout, Tags: map[string]string{"plan": p.name},
+		Need: p.need, Size: p.size, Token: p.token, TimeoutSeconds: p.timeout, Tags: map[string]string{"plan": p.name}, Share: p.share,
 		Retry: job.Retry{Attempts: p.retry.Attempts},
 	}
 	s.Retry.Rules = append(s.Retry.Rules, p.retry.Rules...)
 	s.Dependencies = append(s.Dependencies, p.deps...)
+	s.Consumables = append(s.Consumables, p.tokens...)
 	return s
 }
 
@@ -123,12 +126,20 @@ func (w *world) newPlan(name string, known []*receipt) *plan {
 		p.queue = "high"
 	case w.chance(0.1):
 		p.queue = "doomed"
+	default:
+		p.share = [...]string{"a1", "a2", "b"}[p.roll(0, 0, 7)%3]
 	}
 	if w.chance(0.7) {
 		p.token = "token-" + name
 	}
 	if w.chance(0.5) {
 		p.size = int32(1 + w.rng.IntN(10))
+	}
+	switch p.roll(0, 0, 6) % 16 {
+	case 0:
+		p.tokens = []job.ConsumableNeed{{Name: "licence", Quantity: 1}}
+	case 1:
+		p.tokens = []job.ConsumableNeed{{Name: "sheet", Quantity: 3}, {Name: "licence", Quantity: 2}}
 	}
 	if w.chance(0.03) {
 		p.need.MilliVCPU, p.huge = 63000, true

@@ -120,6 +120,9 @@ func (w *world) broken(invariant, format string, args ...any) {
 	panic(&Violation{Invariant: invariant, Detail: fmt.Sprintf(format, args...), At: w.now, Tail: w.tail})
 }
 
+// sheets is how many of a resource there are that cannot be replenished: enough for all.
+const sheets = 1 << 20
+
 // setUp builds the world: environments, queues, a manager, hosts, clients, and the faults
 // to come.
 func (w *world) setUp() {
@@ -128,10 +131,12 @@ func (w *world) setUp() {
 		{Name: "small", Managed: true, Enabled: true, MaxMilliVCPU: 3000, HostJobs: true},
 	}
 	w.paper.queues = []job.Queue{
-		{Name: "default", Priority: 1, Enabled: true, Environments: []string{"local"}},
+		{Name: "default", Priority: 1, Enabled: true, Environments: []string{"local"}, Policy: "fair"},
 		{Name: "doomed", Priority: 5, Enabled: true, Environments: []string{"local"}},
 		{Name: "high", Priority: 10, Enabled: true, Environments: []string{"small", "local"}},
 	}
+	w.paper.policies = []job.SchedulingPolicy{{Name: "fair", Fair: &job.FairShare{DecaySeconds: 60, Reservation: 20, Weights: []job.ShareWeight{{Share: "a*", Weight: 5000}}}}}
+	w.paper.consumables = []job.Consumable{{Name: "licence", Total: 4, Replenishable: true}, {Name: "sheet", Total: sheets}}
 	w.startServer()
 	for range 2 + w.rng.IntN(4) {
 		w.addHost()

@@ -27,6 +27,7 @@ const (
 	ReasonTimeout      = "Job attempt duration exceeded timeout"
 	ReasonMemory       = "OutOfMemoryError: Container killed due to memory usage"
 	ReasonDependency   = "Dependent Job failed"
+	ReasonNoFailure    = "No job that it depends on has failed (drover:after=failure)"
 	ReasonArrayFailed  = "Array Child Job failed"
 	ReasonArraySuccess = "Array Child Job succeeded"
 )

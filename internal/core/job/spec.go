@@ -69,6 +69,16 @@ type Dependency struct {
 	ID   ID             `json:"id"`
 }
 
+// After is what a job waits for in the jobs that it depends on as a whole.
+type After uint8
+
+// What a job may wait for. AWS Batch knows the first alone.
+const (
+	AfterSuccess After = iota // all have SUCCEEDED; if one has FAILED, so does the job
+	AfterAny                  // all have ended
+	AfterFailure              // all have ended and one of them has FAILED; if none has, the job fails
+)
+
 // Spec is what was submitted, after the definition, its parameters and the overrides
 // were put together. It never changes. Its JSON form is stored; Version tells which.
 type Spec struct {
@@ -93,6 +103,10 @@ type Spec struct {
 	Priority       int32             `json:"priority,omitempty"`
 	QuotaShare     string            `json:"quotaShare,omitempty"`  // from the tag drover:quota-share
 	Consumables    []ConsumableNeed  `json:"consumables,omitempty"` // held by each unit while it runs
+	After          After             `json:"after,omitempty"`       // from the tag drover:after
+	MaxRunning     int32             `json:"maxRunning,omitempty"`  // children of an array that may run together, from the tag drover:max-running; 0 = all
+	Counted        bool              `json:"counted,omitempty"`     // its units count against the queue's MaxRunning; set by the manager
+	GrowMemory     bool              `json:"growMemory,omitempty"`  // an attempt that ran out of memory is retried with more, from the tag drover:on-oom
 	Container      *Container        `json:"container,omitempty"`   // nil = nothing beside the image asked for
 	Stage          string            `json:"stage,omitempty"`       // s3:// URL of a staging plan (link.StagePlan), from the tag drover:stage
 	Token          string            `json:"token,omitempty"`       // idempotency token of the submitter
@@ -136,6 +150,7 @@ type Queue struct {
 	Environments []string          `json:"environments"`         // names, in the order to try
 	Policy       string            `json:"policy,omitempty"`     // name of its scheduling policy; "" = first in, first out
 	TimeLimits   []TimeLimit       `json:"timeLimits,omitempty"` // jobStateTimeLimitActions
+	MaxRunning   int32             `json:"maxRunning,omitempty"` // units that may run together, from the tag drover:max-running; 0 = all
 	Tags         map[string]string `json:"tags,omitempty"`
 	Detail       json.RawMessage   `json:"detail,omitempty"`
 }

@@ -13,6 +13,7 @@ type Unit struct {
 	UserReason   string // what the user gave with cancel or terminate
 	Host         string // instance id of the current or latest attempt
 	Environment  string // compute environment of the current or latest attempt
+	MemoryMiB    int64  // of the current or next attempt; 0 = what the job asks for
 	Log          string // log stream of the current or latest attempt
 	Ready        int64  // when it first became RUNNABLE by itself; 0 = with its whole array
 	Placed       int64  // when the current attempt got its lease (µs)

@@ -68,7 +68,7 @@ func (s *Service) readQueue(ctx context.Context, in *batch.CreateJobQueueInput) 
 	if q.Enabled, err = readQueueState(in.State, true); err != nil {
 		return q, err
 	}
-	if err := checkTags(in.Tags, nil); err != nil {
+	if err := readQueueTags(&q); err != nil {
 		return q, err
 	}
 	if q.Environments, d.Order, err = s.readOrder(ctx, s.in(ctx), in.ComputeEnvironmentOrder); err != nil {

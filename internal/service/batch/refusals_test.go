@@ -405,9 +405,13 @@ func TestBadEnvironmentsAndQueues(t *testing.T) {
 		"reason \"x\" must be one of": func(in *batch.CreateJobQueueInput) {
 			in.JobStateTimeLimitActions = []types.JobStateTimeLimitAction{{Action: "CANCEL", State: "RUNNABLE", MaxTimeSeconds: aws.Int32(600), Reason: aws.String("x")}}
 		},
-		"jobQueueType EKS is not":   func(in *batch.CreateJobQueueInput) { in.JobQueueType = "EKS" },
-		"state \"OPEN\" must be":    func(in *batch.CreateJobQueueInput) { in.State = "OPEN" },
-		"not one that drover knows": func(in *batch.CreateJobQueueInput) { in.Tags = map[string]string{"drover:max-running": "1"} },
+		"jobQueueType EKS is not":                     func(in *batch.CreateJobQueueInput) { in.JobQueueType = "EKS" },
+		"state \"OPEN\" must be":                      func(in *batch.CreateJobQueueInput) { in.State = "OPEN" },
+		"drover:max-running must be a number above 0": func(in *batch.CreateJobQueueInput) { in.Tags = map[string]string{"drover:max-running": "0"} },
+		"drover:policy must be":                       func(in *batch.CreateJobQueueInput) { in.Tags = map[string]string{"drover:policy": "magic"} },
+		"drover:weight must be":                       func(in *batch.CreateJobQueueInput) { in.Tags = map[string]string{"drover:weight": "-1"} },
+		"drover:max-overtake must be":                 func(in *batch.CreateJobQueueInput) { in.Tags = map[string]string{"drover:max-overtake": "soon"} },
+		"not one that drover knows":                   func(in *batch.CreateJobQueueInput) { in.Tags = map[string]string{"drover:token": "1"} },
 	} {
 		in := &batch.CreateJobQueueInput{JobQueueName: aws.String("bad"), Priority: aws.Int32(1), ComputeEnvironmentOrder: one("local")}
 		change(in)

@@ -147,7 +147,7 @@ func (s *Service) retag(ctx context.Context, t tagged, put map[string]string, re
 		defer s.catalog.forgetQueues()
 		_, err := s.m.UpdateQueue(ctx, t.name, func(q *job.Queue) error {
 			q.Tags = merge(q.Tags)
-			return checkTags(q.Tags, nil)
+			return readQueueTags(q)
 		})
 		return err
 	case "scheduling-policy":

@@ -3,9 +3,11 @@ package batch
 import (
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 
 	"drover/internal/core/job"
+	"drover/internal/core/sched"
 )
 
 // Tags that drover understands. SDKs refuse members that are not in their model, so what
@@ -16,6 +18,9 @@ const (
 	stageTag      = "drover:stage"       // job: the s3:// URL of a staging plan
 	tokenTag      = "drover:token"       // job: makes repeated submissions one
 	quotaShareTag = "drover:quota-share" // job: the quota share of its queue that it belongs to
+	afterTag      = "drover:after"       // job: success, any or failure of the jobs that it depends on
+	maximumTag    = "drover:max-running" // array job, queue: how many of its units may run together
+	onMemoryTag   = "drover:on-oom"      // job: grow = retry with more memory after running out of it
 	hostJobsTag   = "drover:host-jobs"   // compute environment: image host is allowed
 )
 
@@ -43,7 +48,7 @@ func readJobTags(spec *job.Spec, tags map[string]string) error {
 	if len(tags) == 0 {
 		return nil
 	}
-	if err := checkTags(tags, []string{stageTag, tokenTag, quotaShareTag}); err != nil {
+	if err := checkTags(tags, []string{stageTag, tokenTag, quotaShareTag, afterTag, maximumTag, onMemoryTag}); err != nil {
 		return err
 	}
 	if stage, ok := tags[stageTag]; ok {
@@ -65,14 +70,92 @@ func readJobTags(spec *job.Spec, tags map[string]string) error {
 		}
 		spec.QuotaShare = share
 	}
+	return readBehaviour(spec, tags)
+}
+
+// readBehaviour reads the tags that change how a job waits and is retried.
+func readBehaviour(spec *job.Spec, tags map[string]string) (err error) {
+	if v, ok := tags[afterTag]; ok {
+		switch v {
+		case "success":
+		case "any":
+			spec.After = job.AfterAny
+		case "failure":
+			spec.After = job.AfterFailure
+		default:
+			return invalid("tag %s must be success, any or failure, got %q", afterTag, v)
+		}
+		whole := func(d job.Dependency) bool { return d.Kind == job.AfterJob }
+		if len(spec.Dependencies) == 0 || !slices.ContainsFunc(spec.Dependencies, whole) {
+			return invalid("tag %s is for jobs that depend on others: give dependsOn", afterTag)
+		}
+		if slices.ContainsFunc(spec.Dependencies, func(d job.Dependency) bool { return !whole(d) }) {
+			return invalid("tag %s cannot be combined with dependencies of type N_TO_N or SEQUENTIAL", afterTag)
+		}
+	}
+	if spec.MaxRunning, err = readMaximum(tags); err != nil {
+		return err
+	}
+	if spec.MaxRunning > 0 && spec.Size == 0 {
+		return invalid("tag %s on a job is for array jobs: give arrayProperties, or tag the job queue", maximumTag)
+	}
+	if v, ok := tags[onMemoryTag]; ok {
+		if v != "grow" {
+			return invalid("tag %s must be grow, got %q", onMemoryTag, v)
+		}
+		spec.GrowMemory = true
+	}
+	return nil
+}
+
+// readMaximum reads how many units may run together; 0 = as many as fit.
+func readMaximum(tags map[string]string) (int32, error) {
+	v, ok := tags[maximumTag]
+	if !ok {
+		return 0, nil
+	}
+	n, err := strconv.ParseInt(v, 10, 32)
+	if err != nil || n < 1 {
+		return 0, invalid("tag %s must be a number above 0, got %q", maximumTag, v)
+	}
+	return int32(n), nil
+}
+
+// readQueueTags checks the tags of a queue and puts what those of drover say into it.
+func readQueueTags(q *job.Queue) (err error) {
+	known := []string{maximumTag, sched.TagPolicy, sched.TagOvertake, sched.TagExpected, sched.TagWeight}
+	if err := checkTags(q.Tags, known); err != nil {
+		return err
+	}
+	if q.MaxRunning, err = readMaximum(q.Tags); err != nil {
+		return err
+	}
+	if v, ok := q.Tags[sched.TagPolicy]; ok && v != sched.FIFO && v != sched.Easy && v != sched.Strict && v != sched.LXF {
+		return invalid("tag %s must be %s, %s, %s or %s, got %q", sched.TagPolicy, sched.FIFO, sched.Easy, sched.Strict, sched.LXF, v)
+	}
+	for _, tag := range []string{sched.TagOvertake, sched.TagExpected} {
+		if v, ok := q.Tags[tag]; ok {
+			if n, err := strconv.ParseInt(v, 10, 32); err != nil || n < 0 {
+				return invalid("tag %s must be a number of seconds, got %q", tag, v)
+			}
+		}
+	}
+	if v, ok := q.Tags[sched.TagWeight]; ok {
+		if w, err := strconv.ParseFloat(v, 64); err != nil || !(w > 0 && w <= 1e6) {
+			return invalid("tag %s must be a number above 0, got %q", sched.TagWeight, v)
+		}
+	}
 	return nil
 }
 
 // readEnvironmentTags checks the tags of a compute environment and reads whether it
 // allows host jobs.
 func readEnvironmentTags(tags map[string]string) (hostJobs bool, err error) {
-	if err := checkTags(tags, []string{hostJobsTag}); err != nil {
+	if err := checkTags(tags, []string{hostJobsTag, sched.TagPlace}); err != nil {
 		return false, err
+	}
+	if v, ok := tags[sched.TagPlace]; ok && v != "spread" && v != "pack" {
+		return false, invalid("tag %s must be spread or pack, got %q", sched.TagPlace, v)
 	}
 	switch v, ok := tags[hostJobsTag]; {
 	case !ok || v == "false":

@@ -76,7 +76,7 @@ func (c *workerCommand) Run(ctx context.Context, sh *shell, g *globals) error {
 		return err
 	}
 	err = worker.Run(ctx, worker.Options{
-		Containers: containers, Secrets: c.Containers.store(),
+		Containers: containers, HostNetwork: c.Containers.DockerNetwork == "host", Secrets: c.Containers.store(),
 		Dir: dir, Endpoint: r.Endpoint, Locate: g.locate, Token: strings.TrimSpace(string(token)), Capacity: capacity, OrphanAfter: c.OrphanAfter, Log: log,
 		Executor: process.New(process.Options{
 			Dir: dir, Exe: self, OrphanAfter: c.OrphanAfter, Note: func(s string) { log.Warn(s) },

@@ -40,7 +40,7 @@ type door struct {
 	srv     *http.Server
 	proxy   *http.Transport
 	address string
-	local   bool
+	local   bool // on loopback
 	release func()
 }
 
@@ -51,11 +51,16 @@ func (d *door) open() {
 	if d.srv != nil {
 		return
 	}
-	host, release, err := takeAddress()
-	if err != nil {
-		d.log.Warn("containers share the host's network: the address at which they find their credentials cannot be added",
-			"address", linkLocal, "error", err)
-		host, release, d.local = "127.0.0.1", func() {}, true
+	host, release := "127.0.0.1", func() {}
+	if !d.local {
+		shared, giveBack, err := takeAddress()
+		if err != nil {
+			d.log.Warn("containers share the host's network: the address at which they find their credentials cannot be added",
+				"address", linkLocal, "error", err)
+			d.local = true
+		} else {
+			host, release = shared, giveBack
+		}
 	}
 	l, err := d.listen(host)
 	if err != nil {

@@ -61,6 +61,7 @@ type Options struct {
 	Token       string            // proves that this is a worker
 	Executor    executor.Executor // of jobs with image "host"
 	Containers  executor.Engine   // of all others; nil = this host has none
+	HostNetwork bool              // containers share the host's network, so loopback is enough for them
 	Secrets     Secrets           // looks secrets of containers up; nil = jobs with secrets fail
 	Capacity    resource.Vector
 	OrphanAfter time.Duration // 0 = 10 minutes
@@ -175,7 +176,7 @@ func open(o Options) (*worker, error) {
 	if w.grants, err = openGrants(filepath.Join(o.Dir, "credentials.port"), w.refresh); err != nil {
 		return nil, err
 	}
-	w.door = &door{dir: o.Dir, grants: w.grants, base: w.link.Base, log: w.log}
+	w.door = &door{dir: o.Dir, grants: w.grants, base: w.link.Base, log: w.log, local: o.HostNetwork}
 	return w, nil
 }
 

@@ -23,7 +23,7 @@ import (
 // Exit statuses of every command.
 const (
 	exitOK          = 0
-	exitJobs        = 1   // the command did its work, but jobs failed
+	exitJobs        = 1   // the command did its work, but jobs failed, or what it checked is damaged
 	exitUsage       = 2   // the command line or a file named in it is wrong; nothing was done
 	exitService     = 3   // the server refused, could not be reached or is none
 	exitInterrupted = 130 // ended by Ctrl-C
@@ -75,6 +75,7 @@ type grammar struct {
 	Serve    serveCommand    `cmd:"" group:"Server" help:"Run the server: API, object store, job manager, logs and one worker."`
 	Env      envCommand      `cmd:"" group:"Server" help:"Print the environment for aws, the SDKs and drover itself."`
 	Stop     stopCommand     `cmd:"" group:"Server" help:"Stop the server of the data folder."`
+	Doctor   doctorCommand   `cmd:"" group:"Server" help:"Check all that a stopped server has stored."`
 	Why      whyCommand      `cmd:"" name:"why-denied" group:"Server" help:"Tell why a request was refused."`
 	Hosts    hostsCommand    `cmd:"" group:"Server" help:"List the hosts that run jobs."`
 	Worker   workerCommand   `cmd:"" group:"Server" help:"Run a worker by itself."`

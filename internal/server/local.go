@@ -118,7 +118,7 @@ func (s *Server) keepObjects(ctx context.Context, expired, swept *time.Time) {
 	}
 	if time.Since(*swept) > sweepEvery {
 		*swept = time.Now()
-		found, err := s.objects.Sweep(ctx)
+		found, err := s.objects.Sweep(ctx, s3.SweepGrace)
 		if err != nil && ctx.Err() == nil {
 			s.log.Warn("sweeping contents that no object names", "error", err)
 		}

@@ -222,13 +222,13 @@ func TestSweep(t *testing.T) {
 		}); err != nil {
 			t.Fatal(err)
 		}
-		if s, err := v.sweep(ctx, v.now().Add(-sweepGrace)); err != nil || s.Removed != 0 || s.Contents != 6+2+2 {
+		if s, err := v.sweep(ctx, v.now().Add(-SweepGrace)); err != nil || s.Removed != 0 || s.Contents != 6+2+2 {
 			t.Errorf("young contents: %+v, %v", s, err)
 		}
-		if s, err := v.sweep(ctx, v.now().Add(sweepGrace)); err != nil || s.Removed != 2 || s.Bytes < 2000 {
+		if s, err := v.sweep(ctx, v.now().Add(SweepGrace)); err != nil || s.Removed != 2 || s.Bytes < 2000 {
 			t.Errorf("swept %+v, %v", s, err)
 		}
-		if s, err := v.sweep(ctx, v.now().Add(sweepGrace)); err != nil || s.Removed != 0 || s.Contents != 8 {
+		if s, err := v.sweep(ctx, v.now().Add(SweepGrace)); err != nil || s.Removed != 0 || s.Contents != 8 {
 			t.Errorf("swept again: %+v, %v", s, err)
 		}
 		for vid, body := range bodies {

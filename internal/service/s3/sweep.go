@@ -18,14 +18,14 @@ type Swept struct {
 	Bytes    int64 // of those
 }
 
-// sweepGrace is how old a content must be that no row names: writers name theirs within
-// moments, but a machine may be suspended in between.
-const sweepGrace = time.Hour
+// SweepGrace is how old a content should be that no row names while others write: they name
+// theirs within moments, but a machine may be suspended in between.
+const SweepGrace = time.Hour
 
-// Sweep removes contents that nothing names: what a crash left between writing a content
-// and naming it, or between forgetting and removing it.
-func (s *Service) Sweep(ctx context.Context) (Swept, error) {
-	return s.vault.sweep(ctx, s.vault.now().Add(-sweepGrace))
+// Sweep removes contents older than grace that nothing names: what a crash left between
+// writing a content and naming it, or between forgetting and removing it.
+func (s *Service) Sweep(ctx context.Context, grace time.Duration) (Swept, error) {
+	return s.vault.sweep(ctx, s.vault.now().Add(-grace))
 }
 
 func (o *vault) sweep(ctx context.Context, before time.Time) (out Swept, err error) {

@@ -10,8 +10,12 @@ import (
 	"drover/internal/service/native"
 )
 
-// patience is how long a server that went away may take to come back.
-const patience = 2 * time.Minute
+// How long a server that went away may take to come back, and how long when the user has
+// asked for the end already.
+const (
+	patience  = 2 * time.Minute
+	nearlyOut = 5 * time.Second
+)
 
 // explainAfter is how long nothing may run before the user is told why.
 const explainAfter = 3 * time.Second
@@ -89,7 +93,7 @@ func (m *mapper) watch(ctx context.Context, id string, since, total int64, fetch
 		return p
 	})
 	defer stop()
-	w := &watcher{conn: m.conn, job: id, next: since}
+	w := &watcher{conn: m.conn, job: id, next: since, leaving: &m.interrupted}
 	err := w.run(ctx, func(t native.Transition) {
 		if t.To == "SUCCEEDED" && fetch != nil {
 			first, last := int32(0), int32(0) // a plain job is item 0
@@ -131,9 +135,10 @@ func countsOf(v *native.GetJobViewOutput) *native.Counts {
 
 // watcher reads the terminal transitions of one job.
 type watcher struct {
-	conn *connection
-	job  string
-	next int64
+	conn    *connection
+	job     string
+	next    int64
+	leaving *atomic.Bool // the user has asked for the end
 }
 
 // run calls f with each transition until that of the job itself, which is the last one.
@@ -151,7 +156,7 @@ func (w *watcher) run(ctx context.Context, f func(native.Transition)) error {
 			if lost.IsZero() {
 				lost = time.Now()
 			}
-			if time.Since(lost) > patience {
+			if away := time.Since(lost); away > patience || away > nearlyOut && w.leaving.Load() {
 				return errors.Join(errLost, err)
 			}
 			pause(ctx, 500*time.Millisecond)

@@ -232,7 +232,9 @@ func (s *Server) serve(ctx context.Context) error {
 		return err
 	}
 	s.endpoint = "http://" + l.Addr().String()
+	fresh := newFresh()
 	web := &http.Server{
+		ConnState: fresh.note,
 		// Calls that wait for something (attach, transitions, logs) end with the manager.
 		BaseContext: func(net.Listener) context.Context { return managerCtx },
 		Handler:     s.handler(), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 75 * time.Second, MaxHeaderBytes: 64 << 10,
@@ -263,6 +265,7 @@ func (s *Server) serve(ctx context.Context) error {
 	stop, done := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer done()
 	stopManager() // open polls answer at once
+	fresh.close()
 	if err := web.Shutdown(stop); err != nil {
 		return web.Close()
 	}

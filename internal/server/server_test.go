@@ -3,6 +3,7 @@ package server_test
 import (
 	"context"
 	"log/slog"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -76,5 +77,28 @@ func TestServesAndRefusesASecond(t *testing.T) {
 	}
 	if _, err := os.Stat(filepath.Join(opt.Data, "server.json")); err == nil {
 		t.Error("server.json is left behind")
+	}
+}
+
+// TestStopsWithUnusedConnections opens a connection and sends nothing: stopping does not
+// wait for it.
+func TestStopsWithUnusedConnections(t *testing.T) {
+	endpoint, stop := run(t, options(t))
+	c, err := net.Dial("tcp", strings.TrimPrefix(endpoint, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if resp, err := http.Get(endpoint + "/healthz"); err != nil { // by now the other one is accepted
+		t.Fatal(err)
+	} else {
+		resp.Body.Close()
+	}
+	start := time.Now()
+	if err := stop(); err != nil {
+		t.Error(err)
+	}
+	if took := time.Since(start); took > 3*time.Second {
+		t.Errorf("stopping took %v", took)
 	}
 }

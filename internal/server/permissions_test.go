@@ -496,3 +496,26 @@ func (w *fakeWorker) end(t *testing.T, m link.Message) {
 		t.Errorf("%+v", out.Refused)
 	}
 }
+
+// TestOnlyRootStartsWorkByPlacingFiles: the jobs run as root asks, so setting the tag would
+// be a way around iam:PassRole.
+func TestOnlyRootStartsWorkByPlacingFiles(t *testing.T) {
+	root, _ := account(t)
+	ctx := t.Context()
+	admin := root.user(t, "admin", everything)
+	_, err := root.s3.CreateBucket(ctx, &s3.CreateBucketInput{Bucket: aws.String("inbox")})
+	must(t, err)
+	tag := func(p *person) error {
+		_, err := p.s3.PutBucketTagging(ctx, &s3.PutBucketTaggingInput{Bucket: aws.String("inbox"), Tagging: &s3types.Tagging{
+			TagSet: []s3types.Tag{{Key: aws.String("drover:on-put"), Value: aws.String("default job")}}}})
+		return err
+	}
+	denied(t, "another than root", tag(admin))
+	ok(t, "root", tag(root))
+	_, err = admin.s3.CreateBucket(ctx, &s3.CreateBucketInput{Bucket: aws.String("inbox-two"), CreateBucketConfiguration: &s3types.CreateBucketConfiguration{
+		Tags: []s3types.Tag{{Key: aws.String("drover:on-put"), Value: aws.String("default job")}}}})
+	denied(t, "another than root, with a new bucket", err)
+	_, err = admin.s3.PutBucketTagging(ctx, &s3.PutBucketTaggingInput{Bucket: aws.String("inbox"), Tagging: &s3types.Tagging{
+		TagSet: []s3types.Tag{{Key: aws.String("a"), Value: aws.String("b")}}}})
+	ok(t, "other tags", err)
+}

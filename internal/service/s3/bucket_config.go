@@ -115,7 +115,7 @@ func (o *vault) GetBucketTagging(_ context.Context, name string) (map[string]str
 
 // PutBucketTagging implements backend.Backend.
 func (o *vault) PutBucketTagging(ctx context.Context, name string, tags map[string]string) error {
-	if _, _, err := readOnPut(tags); err != nil {
+	if err := checkOnPut(ctx, tags); err != nil {
 		return err
 	}
 	return o.configure(ctx, name, func(b *bucket) error { b.config.Tags = tags; return nil })

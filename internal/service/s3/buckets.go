@@ -128,7 +128,7 @@ func (o *vault) CreateBucket(ctx context.Context, in *awss3.CreateBucketInput, a
 	if in.CreateBucketConfiguration != nil {
 		tags, err := backend.ParseCreateBucketTags(in.CreateBucketConfiguration.Tags)
 		if err == nil {
-			_, _, err = readOnPut(tags)
+			err = checkOnPut(ctx, tags)
 		}
 		if err != nil {
 			return err

@@ -31,6 +31,9 @@ func (s *Service) Serve(w http.ResponseWriter, r *http.Request, p authz.Principa
 	id := requestID(w, r)
 	in.SetUserValue(string(utils.ContextKeyRequestID), id) // the library puts it into its errors
 	in.SetUserValue(string(utils.ContextKeyHostID), id)
+	if p.Kind != authz.Root {
+		in.SetUserValue(notRoot, true)
+	}
 	err := s.check()
 	if err == nil {
 		err = s.prepare(in, r, p, body)

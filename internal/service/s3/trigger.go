@@ -44,6 +44,21 @@ const (
 // onPut is what a bucket's tags ask for.
 type onPut struct{ queue, definition, prefix, suffix string }
 
+// notRoot is the user value that says that somebody else than the account's root makes the
+// request.
+const notRoot = "drover-not-root"
+
+// checkOnPut refuses tags that cannot be read, and those that start work from anybody but
+// root: the jobs are submitted as root, so whoever may set them could run any definition
+// with any role.
+func checkOnPut(ctx context.Context, tags map[string]string) error {
+	_, ok, err := readOnPut(tags)
+	if err == nil && ok && ctx.Value(notRoot) != nil {
+		return apiError(403, "AccessDenied", "Only the account's root key may set the tag "+onPutTag+": the jobs that it starts are submitted as root.")
+	}
+	return err
+}
+
 // readOnPut reads a bucket's tags; ok is false where they ask for nothing.
 func readOnPut(tags map[string]string) (t onPut, ok bool, err error) {
 	v, ok := tags[onPutTag]

@@ -71,55 +71,38 @@ func (s *Service) objectACL(w http.ResponseWriter, r *http.Request, in *call, p 
 		Permission string
 	}
 	me := owner{s.opts.Account, s.opts.Account}
-	body, err := xml.Marshal(struct {
+	requestID(w, r)
+	return sendXML(w, struct {
 		XMLName xml.Name `xml:"http://s3.amazonaws.com/doc/2006-03-01/ AccessControlPolicy"`
 		Owner   owner
 		Grants  []grant `xml:"AccessControlList>Grant"`
 	}{Owner: me, Grants: []grant{{grantee{"http://www.w3.org/2001/XMLSchema-instance", "CanonicalUser", me}, "FULL_CONTROL"}}})
-	if err != nil {
-		return err
-	}
-	requestID(w, r)
-	h := w.Header()
-	h.Set("Content-Type", "application/xml")
-	h.Set("Content-Length", strconv.Itoa(len(xml.Header)+len(body)))
-	_, _ = w.Write(append([]byte(xml.Header), body...)) // a client that left reads nothing
-	return nil
 }
 
-// serveLifecycle answers the three operations on a bucket's lifecycle rules.
-func (s *Service) serveLifecycle(w http.ResponseWriter, r *http.Request, in *call, p authz.Principal) error {
-	action := "s3:PutLifecycleConfiguration"
+// serveOwn answers the operations that the library does not have: a bucket's lifecycle
+// rules and its notifications.
+func (s *Service) serveOwn(w http.ResponseWriter, r *http.Request, in *call, p authz.Principal) error {
+	subject := "LifecycleConfiguration"
+	if strings.HasSuffix(in.operation, "NotificationConfiguration") {
+		subject = "BucketNotification"
+	}
+	verb := "Put"
 	if r.Method == http.MethodGet {
-		action = "s3:GetLifecycleConfiguration"
+		verb = "Get"
 	}
 	if p.Kind == authz.Anonymous {
 		return fault.New(fault.Denied, "AccessDenied", "Access Denied")
 	}
 	if p.Governed() {
-		if err := wire.Permit(r.Context(), action, "arn:aws:s3:::"+in.bucket); err != nil {
+		if err := wire.Permit(r.Context(), "s3:"+verb+subject, "arn:aws:s3:::"+in.bucket); err != nil {
 			return err
 		}
 	}
-	requestID(w, r)
-	switch r.Method {
-	case http.MethodGet:
-		l, err := s.vault.getLifecycle(in.bucket)
-		if err != nil {
-			return asFault(err)
-		}
-		doc := *l
-		doc.NS = "http://s3.amazonaws.com/doc/2006-03-01/"
-		body, err := xml.Marshal(doc)
-		if err != nil {
-			return err
-		}
-		w.Header().Set("Content-Type", "application/xml")
-		w.Header().Set("Content-Length", strconv.Itoa(len(xml.Header)+len(body)))
-		_, _ = w.Write(append([]byte(xml.Header), body...)) // a client that left reads nothing
-		return nil
-	case http.MethodPut:
-		doc := in.Request.Body()
+	if _, err := s.vault.bucket(in.bucket); err != nil {
+		return asFault(err)
+	}
+	doc := in.Request.Body()
+	if r.Method == http.MethodPut {
 		h := http.Header{}
 		for k, v := range in.Request.Header.All() { // with what came in trailers
 			h.Set(string(k), string(v))
@@ -127,20 +110,47 @@ func (s *Service) serveLifecycle(w http.ResponseWriter, r *http.Request, in *cal
 		if err := checkDocument(doc, h); err != nil {
 			return err
 		}
+	}
+	requestID(w, r)
+	const namespace = "http://s3.amazonaws.com/doc/2006-03-01/"
+	switch in.operation {
+	case "GetBucketLifecycleConfiguration":
+		l, err := s.vault.getLifecycle(in.bucket)
+		if err != nil {
+			return asFault(err)
+		}
+		answer := *l
+		answer.NS = namespace
+		return sendXML(w, answer)
+	case "PutBucketLifecycleConfiguration":
 		l, err := readLifecycle(doc)
 		if err == nil {
 			err = s.vault.putLifecycle(r.Context(), in.bucket, l)
 		}
-		if err != nil {
+		return asFault(err)
+	case "DeleteBucketLifecycle":
+		if err := s.vault.putLifecycle(r.Context(), in.bucket, nil); err != nil {
 			return asFault(err)
 		}
-		w.WriteHeader(http.StatusOK)
+		w.WriteHeader(http.StatusNoContent)
 		return nil
+	case "GetBucketNotificationConfiguration":
+		return sendXML(w, notificationConfiguration{NS: namespace})
+	case "PutBucketNotificationConfiguration":
+		return checkNotification(doc)
 	}
-	if err := s.vault.putLifecycle(r.Context(), in.bucket, nil); err != nil {
-		return asFault(err)
+	return notBuilt(in.operation)
+}
+
+// sendXML answers with a document.
+func sendXML(w http.ResponseWriter, v any) error {
+	body, err := xml.Marshal(v)
+	if err != nil {
+		return err
 	}
-	w.WriteHeader(http.StatusNoContent)
+	w.Header().Set("Content-Type", "application/xml")
+	w.Header().Set("Content-Length", strconv.Itoa(len(xml.Header)+len(body)))
+	_, _ = w.Write(append([]byte(xml.Header), body...)) // a client that left reads nothing
 	return nil
 }
 

@@ -53,7 +53,7 @@ func (s *Service) Serve(w http.ResponseWriter, r *http.Request, p authz.Principa
 		}
 	}
 	if err == nil && in.own {
-		if err = s.serveLifecycle(w, r, in, p); err == nil {
+		if err = s.serveOwn(w, r, in, p); err == nil {
 			return
 		}
 	}

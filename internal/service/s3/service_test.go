@@ -29,9 +29,25 @@ func TestRefusedOperationsNameThemselves(t *testing.T) {
 	if code(err) != "NotImplemented" || !strings.Contains(err.Error(), "GetBucketReplication") {
 		t.Errorf("replication: %v", err)
 	}
-	_, err = r.client.PutBucketNotificationConfiguration(ctx, &awss3.PutBucketNotificationConfigurationInput{Bucket: &b, NotificationConfiguration: &types.NotificationConfiguration{}})
-	if code(err) != "NotImplemented" || !strings.Contains(err.Error(), "PutBucketNotificationConfiguration") {
-		t.Errorf("notification: %v", err)
+	notify := func(c types.NotificationConfiguration) error {
+		_, err := r.client.PutBucketNotificationConfiguration(ctx, &awss3.PutBucketNotificationConfigurationInput{Bucket: &b, NotificationConfiguration: &c})
+		return err
+	}
+	arn := aws.String("arn:aws:sqs:drover-1:000000000000:q")
+	if err := notify(types.NotificationConfiguration{QueueConfigurations: []types.QueueConfiguration{{QueueArn: arn, Events: []types.Event{"s3:ObjectCreated:*"}}}}); code(err) != "InvalidArgument" || !strings.Contains(err.Error(), "SQS") || !strings.Contains(err.Error(), *arn) {
+		t.Errorf("notification of a queue: %v", err)
+	}
+	if err := notify(types.NotificationConfiguration{EventBridgeConfiguration: &types.EventBridgeConfiguration{}}); code(err) != "InvalidArgument" {
+		t.Errorf("notification of a bus: %v", err)
+	}
+	if err := notify(types.NotificationConfiguration{}); err != nil {
+		t.Errorf("no notification: %v", err)
+	}
+	if out, err := r.client.GetBucketNotificationConfiguration(ctx, &awss3.GetBucketNotificationConfigurationInput{Bucket: &b}); err != nil || len(out.QueueConfigurations) > 0 {
+		t.Errorf("notifications: %+v, %v", out, err)
+	}
+	if _, err := r.client.GetBucketNotificationConfiguration(ctx, &awss3.GetBucketNotificationConfigurationInput{Bucket: aws.String("no-such-bucket")}); code(err) != "NoSuchBucket" {
+		t.Errorf("notifications of no bucket: %v", err)
 	}
 }
 

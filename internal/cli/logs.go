@@ -164,9 +164,11 @@ type eventsCommand struct {
 
 // Help is shown by drover events --help.
 func (*eventsCommand) Help() string {
-	return `Prints each change of a job's status. Without -f it prints those of the last day and ends; with -f it begins now.
+	return `Prints each change of a job's status. Without -f it prints those of the last day and ends; with -f it begins now. With --json
+each is an event as Amazon EventBridge gives it: source aws.batch, detail-type Batch Job State Change.
 
   drover events -f
+  drover events -f --json
   drover events --job ID --json`
 }
 
@@ -175,6 +177,9 @@ func (c *eventsCommand) Run(ctx context.Context, sh *shell, g *globals) error {
 	conn, err := g.connect(ctx, sh)
 	if err != nil {
 		return err
+	}
+	if g.JSON {
+		return c.events(ctx, sh, conn)
 	}
 	limit, wait := int32(1000), int32(0)
 	in := &native.ListTransitionsInput{Limit: &limit, WaitSeconds: &wait}
@@ -192,7 +197,7 @@ func (c *eventsCommand) Run(ctx context.Context, sh *shell, g *globals) error {
 			return err
 		}
 		for _, t := range out.Transitions {
-			if err := printTransition(sh, t, g.JSON); err != nil {
+			if err := printTransition(sh, t); err != nil {
 				return err
 			}
 		}
@@ -203,10 +208,35 @@ func (c *eventsCommand) Run(ctx context.Context, sh *shell, g *globals) error {
 	}
 }
 
-func printTransition(sh *shell, t native.Transition, asJSON bool) error {
-	if asJSON {
-		return printLine(sh, t)
+// events prints the changes in the shape of EventBridge, one JSON object on each line.
+func (c *eventsCommand) events(ctx context.Context, sh *shell, conn *connection) error {
+	in := &native.ListEventsInput{WaitSeconds: new(int32)}
+	if c.Job != "" {
+		in.Job = &c.Job
 	}
+	if c.Follow {
+		*in.WaitSeconds = 20
+	} else {
+		in.After = aws.String("")
+	}
+	for {
+		out, err := native.Call[native.ListEventsOutput](ctx, conn.client, "ListEvents", in)
+		if err != nil {
+			return err
+		}
+		for _, e := range out.Events {
+			if _, err := fmt.Fprintln(sh.out, e); err != nil {
+				return err
+			}
+		}
+		if !c.Follow && len(out.Events) == 0 {
+			return nil
+		}
+		in.After = &out.Next
+	}
+}
+
+func printTransition(sh *shell, t native.Transition) error {
 	unit := t.Job
 	switch {
 	case t.First == nil:

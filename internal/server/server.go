@@ -194,11 +194,12 @@ func (s *Server) mux() *wire.Mux {
 		Authorizer: s.iam, Denials: denials,
 		Log: s.access,
 	})
-	m.Add(batch.New(batch.Options{Manager: s.manager, Account: s.opt.Account, Region: s.region, Limits: s.opt.Limits, Roles: s.iam}).Wire())
+	jobs := batch.New(batch.Options{Manager: s.manager, Account: s.opt.Account, Region: s.region, Limits: s.opt.Limits, Roles: s.iam})
+	m.Add(jobs.Wire())
 	m.Add(s.logs.Wire())
 	m.Add(s.iam.Wire())
 	m.Add(sts.New(sts.Options{Minter: s.minter, Directory: s.iam}))
-	m.Add(wire.Bind(native.Ops, native.New(s.manager, s.logs, s.life).Explain(denials)))
+	m.Add(wire.Bind(native.Ops, native.New(s.manager, s.logs, s.life).Explain(denials).Tell(jobs)))
 	s.caller = m
 	m.Raw("s3", func(w http.ResponseWriter, r *http.Request, p authz.Principal, body *sigv4.Body) {
 		s.objects.Serve(w, r, p, body)

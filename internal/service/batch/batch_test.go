@@ -35,6 +35,7 @@ const (
 type world struct {
 	*batch.Client
 	own *wire.Client
+	svc *service.Service
 	m   *manager.Manager
 }
 
@@ -62,7 +63,7 @@ func newWorld(t testing.TB, limits job.Limits) *world {
 	mux.Add(s.Wire())
 	srv := httptest.NewServer(mux)
 	t.Cleanup(srv.Close)
-	return &world{m: m, own: &wire.Client{Endpoint: srv.URL, Region: "eu-west-9", Credentials: root}, Client: batch.New(batch.Options{
+	return &world{m: m, svc: s, own: &wire.Client{Endpoint: srv.URL, Region: "eu-west-9", Credentials: root}, Client: batch.New(batch.Options{
 		Region: "eu-west-9", BaseEndpoint: aws.String(srv.URL), RetryMaxAttempts: 1,
 		Credentials: credentials.NewStaticCredentialsProvider(root.AccessKey, root.Secret, ""),
 	})}

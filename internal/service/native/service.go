@@ -63,6 +63,7 @@ type Service struct {
 	logs    Logs
 	process Process
 	denials Denials
+	events  Events
 }
 
 // New makes the service.

@@ -435,10 +435,19 @@ func TestJobsRunWithTheirRole(t *testing.T) {
 	denied(t, "a plain job passes admin", plain.register(ctx, "esc", admin))
 	_, err = plain.submit(ctx, "default", "adm")
 	denied(t, "a plain job submits with admin", err)
+	_, err = root.submit(ctx, "default", "adm")
+	must(t, err)
 	must(t, err2(root.iam.UpdateAssumeRolePolicy(ctx, &iam.UpdateAssumeRolePolicyInput{RoleName: aws.String("admin"),
 		PolicyDocument: aws.String(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"000000000000"},"Action":"sts:AssumeRole"}]}`)})))
 	_, err = plain.sts.AssumeRole(ctx, &sts.AssumeRoleInput{RoleArn: &admin, RoleSessionName: aws.String("esc")})
 	denied(t, "a plain job assumes admin", err)
+	start = w.start(t) // of admin, which trusts jobs no more
+	late := newPerson(root.endpoint, "drover-1", sigv4.Credentials{AccessKey: start.Credentials.AccessKeyID, Secret: start.Credentials.SecretAccessKey, SessionToken: start.Credentials.SessionToken})
+	denied(t, "a job whose role trusts jobs no more", late.get(ctx, "inputs", "x"))
+	_, err = root.submit(ctx, "default", "adm")
+	if e, isAPI := errors.AsType[smithy.APIError](err); !isAPI || e.ErrorCode() != "ClientException" || !strings.Contains(e.ErrorMessage(), "does not let ecs-tasks.amazonaws.com assume it") {
+		t.Errorf("submitted with a role that trusts jobs no more: %v", err)
+	}
 }
 
 func err2[T any](_ T, err error) error { return err }

@@ -26,18 +26,18 @@ type WhyDeniedInput struct {
 
 // WhyDeniedOutput says what was refused.
 type WhyDeniedOutput struct {
-	Denials []Denied
+	Denials []Denied `json:"denials"`
 }
 
 // Denied is one thing that a request was refused.
 type Denied struct {
-	At        int64 // µs
-	Principal string
-	Action    string
-	Resource  string
-	Policy    string // whose statement denied it; "" if none allowed it
-	Statement string
-	Reason    string
+	At        int64  `json:"at"` // µs
+	Principal string `json:"principal"`
+	Action    string `json:"action"`
+	Resource  string `json:"resource"`
+	Policy    string `json:"policy"` // whose statement denied it; "" if none allowed it
+	Statement string `json:"statement"`
+	Reason    string `json:"reason"`
 }
 
 var _ = wire.Op(Ops, "WhyDenied", (*Service).WhyDenied, path("whydenied"), wire.Required("RequestId"))

@@ -7,8 +7,24 @@ import "math"
 func (s *State) Decide(now int64, limit int) Plan {
 	s.clock(now)
 	if s.waiting == 0 || s.idle && s.now < s.due {
-		return Plan{}
+		return s.plan(nil)
 	}
+	var places []Placement
+	for range maxPasses {
+		s.loosened = false
+		if places = s.onePass(places, limit); !s.loosened || len(places) >= limit {
+			break
+		}
+	}
+	return s.plan(places)
+}
+
+// maxPasses is how often Decide begins anew because room that was kept has been given up,
+// after others had been turned away for it.
+const maxPasses = 4
+
+// onePass lets every queue place what it can.
+func (s *State) onePass(places []Placement, limit int) []Placement {
 	s.pass++
 	s.overdue()
 	for i := 0; i < len(s.holds); i++ {
@@ -19,7 +35,7 @@ func (s *State) Decide(now int64, limit int) Plan {
 			i--
 		}
 	}
-	var places []Placement
+	s.loosened = false
 	for i, j := 0, 0; i < len(s.queues); i = j {
 		for j = i; j < len(s.queues) && s.queues[j].Priority == s.queues[i].Priority; j++ {
 		}
@@ -29,7 +45,7 @@ func (s *State) Decide(now int64, limit int) Plan {
 				break
 			}
 			if len(places) >= limit {
-				return s.plan(places)
+				return places
 			}
 			if p, ok := s.serve(q); ok {
 				places = append(places, p)
@@ -37,7 +53,7 @@ func (s *State) Decide(now int64, limit int) Plan {
 		}
 	}
 	s.drained()
-	return s.plan(places)
+	return places
 }
 
 // clock sets the time. It may have been set back: then what was to happen later is looked
@@ -51,7 +67,7 @@ func (s *State) clock(now int64) {
 
 // drained ends a pass that has placed all that fits.
 func (s *State) drained() {
-	s.idle = true
+	s.idle = !s.loosened
 	s.wide.or(s.near) // these were not tried: nobody waits, or something else is in the way
 	clear(s.near)
 	for _, i := range s.fresh {
@@ -199,6 +215,7 @@ func (s *State) serveFirst(q *queue) (Placement, bool) {
 	case q.policy == Strict:
 		q.done = true
 	case s.hopeless(q, sh, c): // keeping room would not help it; look at the next one
+		s.release(q)
 		s.despair(sh, c)
 		return Placement{}, false
 	default:
@@ -353,7 +370,7 @@ func (s *State) room(q *queue, c *class, own *hold) *environment {
 			}
 			continue
 		}
-		if h := e.hold; h != nil && h != own && !h.over(s, q, c) && need > h.spare {
+		if h := e.hold; h.binds(own) && !h.over(s, q, c) && need > h.spare {
 			continue
 		}
 		return e
@@ -403,12 +420,13 @@ func (s *State) findOne(q *queue, c int32, pack bool, own *hold) int32 {
 			return best
 		}
 	}
+	wide := s.wide.has(c) || k.Nodes > 1 && s.near.has(c) // the other nodes of a gang may run anywhere
 	switch {
-	case s.wide.has(c) && len(s.grids) == 0:
+	case wide && len(s.grids) == 0:
 		for _, i := range s.byID {
 			consider(i)
 		}
-	case s.wide.has(c):
+	case wide:
 		if i := s.search(k, pack, s.found); i >= 0 {
 			return i
 		}

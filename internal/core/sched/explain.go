@@ -179,7 +179,7 @@ func (x *asking) room(e *environment) (Reason, int) {
 		return because(CodeReserve, "compute environment %s runs %s vCPUs; of its %s the computeReservation of %d %% leaves %s to the %d active shares", e.Name, vcpu(e.used), vcpu(e.MaxMilliVCPU),
 			q.fair.ComputeReservation, vcpu(most), q.active(s.now)).remedy("wait for jobs to end, or lower computeReservation"), 6
 	}
-	if h := e.hold; h != nil && h.queue != q && !h.over(s, q, c) && v > h.spare {
+	if h := e.hold; h != nil && !x.mine(h) && !h.over(s, q, c) && v > h.spare {
 		return because(CodeHold, "the free vCPUs of compute environment %s are kept for job queue %s, whose first job asks %s", e.Name, h.queue.Name, vcpu(s.classes[h.class].whole().MilliVCPU)).remedy("wait for that job to start, or give this one a timeout, so that it may go first"), 7
 	}
 	free, fits, held := x.free()
@@ -198,6 +198,11 @@ func (x *asking) room(e *environment) (Reason, int) {
 	return because(CodeCapacity, "hosts are busy: %s", c.Need.Missing(free)).remedy("wait for jobs to end, or add a host"), 7
 }
 
+// mine reports whether room is kept for a unit of the very class.
+func (x *asking) mine(h *hold) bool {
+	return h.share == x.share && &x.s.classes[h.class] == x.class
+}
+
 // free counts the hosts on which a node fits now, and finds what is kept for others there.
 func (x *asking) free() (widest resource.Vector, fits int, held *hold) {
 	for _, i := range x.s.byID {
@@ -206,7 +211,7 @@ func (x *asking) free() (widest resource.Vector, fits int, held *hold) {
 			continue
 		}
 		if x.class.Need.Fits(h.free) {
-			if x.s.yields(i, x.queue, x.class, nil) || h.hold.share == x.share && x.s.classes[h.hold.class].classKey == x.class.classKey {
+			if x.s.yields(i, x.queue, x.class, nil) || x.mine(h.hold) {
 				fits++
 			} else {
 				held = h.hold

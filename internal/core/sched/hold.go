@@ -10,6 +10,7 @@ import (
 // maxvCpus, or of tokens, whichever it lacks. Others may use the room if they are sure to
 // have ended when it is needed, or if they fit beside the unit.
 type hold struct {
+	seq    uint64 // the oldest goes first where two need the same
 	queue  *queue
 	share  *share
 	class  int32
@@ -28,6 +29,12 @@ func (h *hold) stands() bool {
 	return int(h.class) < len(h.share.heads) && h.share.heads[h.class] == h.order
 }
 
+// binds reports whether the hold stands in the way of a unit for which own is held. An
+// older hold is not bound by a younger one, so that no two wait for each other.
+func (h *hold) binds(own *hold) bool {
+	return h != nil && h != own && (own == nil || own.seq > h.seq)
+}
+
 // release gives up what is held for a queue.
 func (s *State) release(q *queue) {
 	h := q.hold
@@ -40,7 +47,7 @@ func (s *State) release(q *queue) {
 }
 
 func (s *State) letGo(h *hold) {
-	s.idle = false
+	s.idle, s.loosened = false, true
 	for _, i := range h.hosts {
 		s.hosts[i].hold = nil
 		s.opened(i)
@@ -65,7 +72,8 @@ func (s *State) reserve(q *queue, sh *share, c int32) {
 		h = nil
 	}
 	if h == nil {
-		h = &hold{queue: q, share: sh, class: c, order: sh.heads[c]}
+		s.holdSeq++
+		h = &hold{seq: s.holdSeq, queue: q, share: sh, class: c, order: sh.heads[c]}
 		q.hold = h
 		s.holds = append(s.holds, h)
 	}
@@ -194,9 +202,9 @@ const manyRuns = 5000
 
 // holdEnvironment keeps room under maxvCpus if no environment has enough of it.
 func (s *State) holdEnvironment(h *hold, c *class) {
-	if h.env != nil {
-		h.env.hold = nil
-		h.env = nil
+	if was := h.env; was != nil {
+		was.hold, h.env = nil, nil
+		defer func() { s.loosened = s.loosened || h.env != was }()
 	}
 	need := c.whole().MilliVCPU
 	var first *environment
@@ -246,7 +254,7 @@ func (h *hold) over(s *State, q *queue, c *class) bool {
 // yields reports whether the hold of host i lets a unit of a class start there.
 func (s *State) yields(i int32, q *queue, c *class, own *hold) bool {
 	h := s.hosts[i].hold
-	return h == nil || h == own || h.over(s, q, c) || c.Need.Fits(h.beside[slices.Index(h.hosts, i)])
+	return !h.binds(own) || h.over(s, q, c) || c.Need.Fits(h.beside[slices.Index(h.hosts, i)])
 }
 
 // spend takes what a unit uses beside a held one.

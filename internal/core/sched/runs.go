@@ -73,7 +73,7 @@ func (s *State) TokenUse(name string) (total, used int64) {
 func (s *State) lacks(c *class, own *hold) (Token, bool) {
 	for _, t := range c.tokens {
 		k := s.tokens[t.Name]
-		if k == nil || k.used+t.Quantity > k.total || k.hold != nil && k.hold != own {
+		if k == nil || k.used+t.Quantity > k.total || k.hold.binds(own) {
 			return t, true
 		}
 	}

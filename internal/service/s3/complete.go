@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
@@ -39,31 +40,17 @@ func (o *vault) CompleteMultipartUpload(ctx context.Context, in *awss3.CompleteM
 	if err != nil {
 		return out, "", err
 	}
-	cond := putCondition(in.IfMatch, in.IfNoneMatch)
 	var v *version
 	versioned := false
-	err = o.alter(ctx, b, func(c *change) error {
-		cur, err := current(c.tx, b.id, []byte(plainKey(key)))
-		if err != nil {
-			return err
+	for range maxLooks {
+		v, versioned, err = o.complete(ctx, b, in)
+		if !errors.Is(err, errPartsChanged) {
+			break
 		}
-		u, err := uploadOf(c.tx, b, key, str(in.UploadId))
-		if err != nil {
-			if v, err = o.repeated(c, in, err); v != nil {
-				versioned = v.vid != nullVersion
-			}
-			return err
-		}
-		if err := cond(alive(cur)); err != nil {
-			return err
-		}
-		j := joining{u: u, in: in}
-		if v, err = j.join(c); err != nil {
-			return err
-		}
-		versioned = c.bucket.versioning == enabled
-		return c.replace(cur, v, nil, eventComplete)
-	})
+	}
+	if errors.Is(err, errPartsChanged) {
+		err = apiError(409, "OperationAborted", "Parts were uploaded while the upload was completed. Please try again.")
+	}
 	if err != nil {
 		return out, "", err
 	}
@@ -77,42 +64,100 @@ func (o *vault) CompleteMultipartUpload(ctx context.Context, in *awss3.CompleteM
 	return out, vid, nil
 }
 
+// errPartsChanged says that the parts are not those any more for which the object was planned.
+var errPartsChanged = errors.New("s3: parts of the upload changed")
+
+// complete plans the object outside of the transaction, for which others wait, and makes it
+// in one if the parts are still the same.
+func (o *vault) complete(ctx context.Context, b *bucket, in *awss3.CompleteMultipartUploadInput) (v *version, versioned bool, err error) {
+	key, id := *in.Key, str(in.UploadId)
+	j := &joining{in: in}
+	var parts []part
+	err = o.db.View(ctx, func(tx *store.Tx) (err error) {
+		if j.u, err = uploadOf(tx, b, key, id); err == nil {
+			parts, err = partsOf(tx, id, 0, maxParts)
+		}
+		return err
+	})
+	if _, gone := errors.AsType[s3err.S3Error](err); gone {
+		return o.repeated(ctx, b, in, err)
+	}
+	var plan *version
+	if err == nil {
+		plan, err = j.plan(parts)
+	}
+	if err != nil {
+		return nil, false, err
+	}
+	cond := putCondition(in.IfMatch, in.IfNoneMatch)
+	err = o.alter(ctx, b, func(c *change) error {
+		if _, err := uploadOf(c.tx, b, key, id); err != nil {
+			return errPartsChanged // ended meanwhile: look again
+		}
+		now, err := partsOf(c.tx, id, 0, maxParts)
+		if err != nil {
+			return err
+		}
+		if !slices.Equal(now, parts) {
+			return errPartsChanged
+		}
+		cur, err := current(c.tx, b.id, j.u.key)
+		if err != nil {
+			return err
+		}
+		if err := cond(alive(cur)); err != nil {
+			return err
+		}
+		if err := j.apply(c, parts); err != nil {
+			return err
+		}
+		made := *plan
+		v, versioned = &made, c.bucket.versioning == enabled
+		return c.replace(cur, v, nil, eventComplete)
+	})
+	return v, versioned, err
+}
+
 // repeated finds the object that an upload has become already, or gives the refusal.
-func (o *vault) repeated(c *change, in *awss3.CompleteMultipartUploadInput, refusal error) (*version, error) {
-	if _, ok := errors.AsType[s3err.S3Error](refusal); !ok || !isUploadID(str(in.UploadId)) {
-		return nil, refusal
+func (o *vault) repeated(ctx context.Context, b *bucket, in *awss3.CompleteMultipartUploadInput, refusal error) (v *version, versioned bool, err error) {
+	if !isUploadID(str(in.UploadId)) {
+		return nil, false, refusal
 	}
 	key, place := []byte(plainKey(*in.Key)), "u:"+*in.UploadId
-	for _, table := range []string{"s3_objects", "s3_versions"} {
-		v, err := optional(scanVersion(c.tx.Row(`SELECT `+columns+` FROM `+table+` WHERE bucket = $1 AND key = $2 AND place = $3`, c.bucket.id, key, place)))
-		if err != nil || v != nil {
-			return v, err
+	err = o.db.View(ctx, func(tx *store.Tx) (err error) {
+		for _, table := range []string{"s3_objects", "s3_versions"} {
+			v, err = optional(scanVersion(tx.Row(`SELECT `+columns+` FROM `+table+` WHERE bucket = $1 AND key = $2 AND place = $3`, b.id, key, place)))
+			if err != nil || v != nil {
+				return err
+			}
 		}
+		return refusal
+	})
+	if err != nil {
+		return nil, false, err
 	}
-	return nil, refusal
+	return v, v.vid != nullVersion, nil
 }
 
 // joining makes an object of parts.
 type joining struct {
-	u     *upload
-	in    *awss3.CompleteMultipartUploadInput
-	have  map[int32]*part
-	size  int64
-	sum   string
-	etags []types.CompletedPart
+	u      *upload
+	in     *awss3.CompleteMultipartUploadInput
+	have   map[int32]*part
+	starts map[int32]int64 // of those whose place is not yet right
+	size   int64
+	sum    string
+	etags  []types.CompletedPart
 }
 
-// join checks what the client lists against the parts that are there, fixes their places in
-// the object and forgets the others.
-func (j *joining) join(c *change) (*version, error) {
+// plan checks what the client lists against the parts that are there, and says what the
+// object will be.
+func (j *joining) plan(parts []part) (*version, error) {
 	created, t := j.u.checksum()
 	if j.in.ChecksumType != "" && j.in.ChecksumType != t {
 		return nil, s3err.GetChecksumTypeMismatchOnMpErr(orNull(t))
 	}
-	parts, err := partsOf(c.tx, j.u.id, 0, maxParts)
-	if err != nil {
-		return nil, err
-	}
+	j.starts = map[int32]int64{}
 	j.have = make(map[int32]*part, len(parts))
 	for i := range parts {
 		j.have[parts[i].number] = &parts[i]
@@ -121,7 +166,7 @@ func (j *joining) join(c *change) (*version, error) {
 	if algorithm == "" {
 		algorithm, kindOf = defaultAlgorithm, types.ChecksumTypeFullObject
 	}
-	if err := j.walk(c.tx, created, algorithm, kindOf); err != nil {
+	if err := j.walk(created, algorithm, kindOf); err != nil {
 		return nil, err
 	}
 	if j.in.MpuObjectSize != nil && j.size != *j.in.MpuObjectSize {
@@ -147,21 +192,39 @@ func (j *joining) join(c *change) (*version, error) {
 		return nil, err
 	}
 	v.attrs.Sum, v.attrs.Parts = j.sum, int32(len(j.etags))
-	if err := j.leaveOut(c, parts); err != nil {
-		return nil, err
+	return v, nil
+}
+
+// apply gives the parts their places and forgets the upload with those that were not listed.
+func (j *joining) apply(c *change, parts []part) error {
+	for _, p := range parts {
+		start, moved := j.starts[p.number]
+		if !moved {
+			continue
+		}
+		if _, err := c.tx.Exec(`UPDATE s3_parts SET start = $3 WHERE upload = $1 AND number = $2`, j.u.id, p.number, start); err != nil {
+			return err
+		}
 	}
-	_, err = c.tx.Exec(`DELETE FROM s3_uploads WHERE id = $1`, j.u.id)
-	return v, err
+	if err := j.leaveOut(c, parts); err != nil {
+		return err
+	}
+	_, err := c.tx.Exec(`DELETE FROM s3_uploads WHERE id = $1`, j.u.id)
+	return err
 }
 
 // walk goes over the client's list.
-func (j *joining) walk(tx *store.Tx, created, algorithm types.ChecksumAlgorithm, t types.ChecksumType) error {
+func (j *joining) walk(created, algorithm types.ChecksumAlgorithm, t types.ChecksumType) error {
 	var composite *utils.CompositeChecksumReader
+	var crc *combiner
+	var err error
 	if t == types.ChecksumTypeComposite {
-		var err error
-		if composite, err = utils.NewCompositeChecksumReader(utils.HashType(strings.ToLower(string(algorithm)))); err != nil {
-			return err
-		}
+		composite, err = utils.NewCompositeChecksumReader(utils.HashType(strings.ToLower(string(algorithm))))
+	} else {
+		crc, err = newCombiner(algorithm)
+	}
+	if err != nil {
+		return err
 	}
 	list := j.in.MultipartUpload.Parts
 	before := int32(0)
@@ -175,9 +238,7 @@ func (j *joining) walk(tx *store.Tx, created, algorithm types.ChecksumAlgorithm,
 		}
 		before = p.number
 		if p.start != j.size {
-			if _, err := tx.Exec(`UPDATE s3_parts SET start = $3 WHERE upload = $1 AND number = $2`, j.u.id, p.number, j.size); err != nil {
-				return err
-			}
+			j.starts[p.number] = j.size
 		}
 		j.size += p.size
 		j.etags = append(j.etags, types.CompletedPart{ETag: &p.etag, PartNumber: &p.number})
@@ -187,7 +248,7 @@ func (j *joining) walk(tx *store.Tx, created, algorithm types.ChecksumAlgorithm,
 		case i == 0:
 			j.sum = p.sum
 		default:
-			j.sum, err = utils.AddCRCChecksum(algorithm, j.sum, p.sum, p.size)
+			j.sum, err = crc.add(j.sum, p.sum, p.size)
 		}
 		if err != nil {
 			return fmt.Errorf("s3: combine the checksums of upload %s: %w", j.u.id, err)

@@ -20,6 +20,8 @@ const (
 	// followAfter is how long a container runs before its output is followed: most end
 	// sooner, and reading the log once is all they cost.
 	followAfter = 250 * time.Millisecond
+	// margin is how far the engine's clock readings and ours may be apart.
+	margin = time.Second
 	// drainFor is how long following may go on after the end before the rest is read anew.
 	drainFor = 2 * time.Second
 )

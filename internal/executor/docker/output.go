@@ -16,7 +16,6 @@ import (
 const (
 	window   = 256 << 10 // bytes given out and not acknowledged
 	maxFrame = 4 << 20
-	margin   = time.Second // how far the times of two messages may be out of order
 )
 
 // frame is one message of a container's log: a line, or a part of a long one.
@@ -59,27 +58,39 @@ func (f *frames) next() (frame, error) {
 	return frame{stream: head[0], at: at, payload: payload}, nil
 }
 
-// place is where in a container's log reading has come to: behind the nth of the messages
-// that look the same.
+// place is where in a container's log reading has come to. The engine gives the messages
+// from a second on, always in the same order, so how many of them were read says where to
+// go on. Going back a second finds those whose times are a little out of order.
 type place struct {
-	bytes  int64 // of output
-	at     time.Time
-	stream byte
-	size   int
-	nth    int
+	bytes  int64           // of output, given out or acknowledged before
+	owed   int64           // of those, how many are still to be passed over
+	second int64           // the latest of a message; 0 = none yet
+	read   [back + 1]int64 // messages of that second, of the one before…
 }
 
-func (p *place) is(f frame) bool {
-	return f.stream == p.stream && len(f.payload) == p.size && f.at.Equal(p.at)
-}
+const back = 1 // seconds
 
 // pass goes behind a message.
 func (p *place) pass(f frame) {
-	if p.is(f) {
-		p.nth++
-	} else {
-		p.at, p.stream, p.size, p.nth = f.at, f.stream, len(f.payload), 1
+	s := f.at.Unix()
+	for ; p.second < s; p.second++ {
+		if p.second < s-back-1 { // nothing that is counted is left
+			p.second, p.read = s-back-1, [back + 1]int64{}
+		}
+		copy(p.read[1:], p.read[:])
+		p.read[0] = 0
 	}
+	if age := p.second - s; age <= back {
+		p.read[age]++
+	}
+}
+
+// since is the second to read from, and skip how many messages from there on were read.
+func (p *place) since() (second, skip int64) {
+	for _, n := range p.read {
+		skip += n
+	}
+	return p.second - back, skip
 }
 
 // errPlace means that the log no longer has the message behind which to go on.
@@ -88,18 +99,23 @@ var errPlace = errors.New("the container's log does not have what was read of it
 // read gives out what the log has behind the place; with follow it goes on until the
 // container ends.
 func (h *handle) read(ctx context.Context, follow bool) error {
-	err := h.readFrom(ctx, follow, !h.place.at.IsZero())
+	err := h.readFrom(ctx, follow, h.place.second != 0)
 	if errors.Is(err, errPlace) {
 		err = h.readFrom(ctx, follow, false)
 	}
 	return err
 }
 
+// readFrom reads from the place's second on, or without one from the log's beginning.
 func (h *handle) readFrom(ctx context.Context, follow, known bool) error {
 	o := client.ContainerLogsOptions{ShowStdout: true, ShowStderr: true, Timestamps: true, Follow: follow}
+	var messages int64 // to leave out
 	if known {
-		since := h.place.at.Add(-margin)
-		o.Since = fmt.Sprintf("%d.%09d", since.Unix(), since.Nanosecond())
+		var second int64
+		second, messages = h.place.since()
+		o.Since = fmt.Sprintf("%d.000000000", second)
+	} else {
+		h.place = place{bytes: h.place.bytes, owed: h.place.bytes}
 	}
 	body, err := h.x.api.ContainerLogs(ctx, h.name, o)
 	if err != nil {
@@ -107,15 +123,10 @@ func (h *handle) readFrom(ctx context.Context, follow, known bool) error {
 	}
 	defer body.Close()
 	in := &frames{r: bufio.NewReaderSize(body, 32<<10)}
-	skip, seen := int64(0), 0
-	if !known {
-		skip = h.place.bytes
-		h.place = place{bytes: skip}
-	}
 	for {
 		f, err := in.next()
 		if errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
-			if known && seen < h.place.nth {
+			if messages > 0 {
 				return errPlace
 			}
 			return nil
@@ -124,21 +135,19 @@ func (h *handle) readFrom(ctx context.Context, follow, known bool) error {
 			return err
 		}
 		switch {
-		case known && seen < h.place.nth: // read before, up to the nth of its kind
-			if h.place.is(f) {
-				seen++
-			}
+		case messages > 0:
+			messages--
 			continue
-		case !known && skip >= int64(len(f.payload)):
-			skip -= int64(len(f.payload))
+		case h.place.owed >= int64(len(f.payload)): // acknowledged, or empty
+			h.place.owed -= int64(len(f.payload))
 			h.place.pass(f)
 			continue
 		}
-		chunk := f.payload[skip:] // above 0 when a part of a line was acknowledged
+		chunk := f.payload[h.place.owed:] // above 0 when a part of a line was acknowledged
 		if err := h.room(ctx); err != nil {
 			return err
 		}
-		skip = 0
+		h.place.owed = 0
 		h.place.pass(f)
 		h.place.bytes += int64(len(chunk))
 		h.out.Log(h.lease, bytes.Clone(chunk), f.at)

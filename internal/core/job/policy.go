@@ -16,7 +16,7 @@ type SchedulingPolicy struct {
 
 // FairShare divides a queue's capacity by share identifier.
 type FairShare struct {
-	DecaySeconds int32         `json:"decaySeconds,omitempty"` // 0 = DefaultDecaySeconds
+	DecaySeconds int32         `json:"decaySeconds,omitempty"` // 0 = the shortest window, 600
 	Reservation  int32         `json:"reservation,omitempty"`  // computeReservation, percent
 	Weights      []ShareWeight `json:"weights,omitempty"`
 }
@@ -30,36 +30,14 @@ type ShareWeight struct {
 
 // The bounds of fair share policies (AWS Batch API Reference).
 const (
-	WeightOne           = 10_000 // a weight factor of 1
-	MinWeight           = 1
-	MaxWeight           = 9_999_999
-	MaxDecaySeconds     = 604_800
-	DefaultDecaySeconds = 600
-	MaxReservation      = 99
-	MaxShareIdentifier  = 255
-	MaxActiveShares     = 500
+	WeightOne          = 10_000 // a weight factor of 1
+	MinWeight          = 1
+	MaxWeight          = 9_999_999
+	MaxDecaySeconds    = 604_800
+	MaxReservation     = 99
+	MaxShareIdentifier = 255
+	MaxActiveShares    = 500
 )
-
-// Window is the time over which usage is remembered. The 2026 service model says that 0
-// means 600 s; older documents say that it means no memory at all.
-func (f *FairShare) Window() int32 {
-	if f.DecaySeconds == 0 {
-		return DefaultDecaySeconds
-	}
-	return f.DecaySeconds
-}
-
-// Weight is the weight factor of a share identifier: that of its entry, else of the prefix
-// that fits (no two entries overlap), else 1. The weight of a prefix holds for each
-// identifier that it matches, however many there are.
-func (f *FairShare) Weight(share string) int64 {
-	for _, w := range f.Weights {
-		if glob(w.Share, share) {
-			return w.Weight
-		}
-	}
-	return WeightOne
-}
 
 // Check says what is wrong with a fair share policy; nil if nothing is.
 func (f *FairShare) Check() error {

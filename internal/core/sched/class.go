@@ -49,9 +49,10 @@ func (s *State) intern(d *Demand) int32 {
 		c = int32(len(s.classes))
 		s.classes = append(s.classes, class{})
 		s.needs = append(s.needs, resource.Vector{})
+		s.priorities = append(s.priorities, 0)
 	}
 	s.classes[c] = class{classKey: k, tokens: d.Tokens}
-	s.needs[c] = k.Need
+	s.needs[c], s.priorities[c] = k.Need, k.Priority
 	s.classOf[k] = c
 	s.wide.add(c)
 	s.near.remove(c)

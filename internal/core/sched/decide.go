@@ -235,11 +235,7 @@ func (s *State) frontOf(sh *share) int32 {
 		return sh.front
 	}
 	for w, m := range sh.wait {
-		for m &^= sh.hopeless.word(w); m != 0; m &= m - 1 {
-			if c := int32(w*64) + lowest(m); sh.front == unknown || s.before(sh, c, sh.front) {
-				sh.front = c
-			}
-		}
+		sh.front = s.foremost(sh, w, m&^sh.hopeless.word(w), sh.front)
 	}
 	return sh.front
 }
@@ -294,10 +290,30 @@ func (s *State) inside(q *queue, sh *share, all bool) int32 {
 		} else if !all {
 			m &= (s.wide.word(w) | s.near.word(w)) &^ (q.blocked.word(w) | sh.blocked.word(w))
 		}
+		if q.policy != LXF {
+			best = s.foremost(sh, w, m, best)
+			continue
+		}
 		for ; m != 0; m &= m - 1 {
 			if c := int32(w*64) + lowest(m); best == unknown || s.goesBefore(q, sh, c, sh, best) {
 				best = c
 			}
+		}
+	}
+	return best
+}
+
+// foremost is the class that goes first, of best and those of word w in m: before, spelt out
+// for the many.
+func (s *State) foremost(sh *share, w int, m uint64, best int32) int32 {
+	order, priority := int64(never), int32(math.MinInt32)
+	if best != unknown {
+		order, priority = sh.heads[best], s.priorities[best]
+	}
+	for ; m != 0; m &= m - 1 {
+		c := int32(w*64) + lowest(m)
+		if p := s.priorities[c]; p > priority || p == priority && sh.heads[c] < order {
+			best, order, priority = c, sh.heads[c], p
 		}
 	}
 	return best

@@ -259,7 +259,7 @@ const unknown int32 = -1
 // before reports whether the head of class a goes before that of class b in their share,
 // first in first out.
 func (s *State) before(sh *share, a, b int32) bool {
-	if x, y := s.classes[a].Priority, s.classes[b].Priority; x != y && sh.heads[a] != never && sh.heads[b] != never {
+	if x, y := s.priorities[a], s.priorities[b]; x != y && sh.heads[a] != never && sh.heads[b] != never {
 		return x > y
 	}
 	return sh.heads[a] < sh.heads[b]

@@ -60,6 +60,7 @@ type State struct {
 
 	classes     []class
 	needs       []resource.Vector // by class
+	priorities  []int32           // by class
 	classOf     map[classKey]int32
 	freeClasses []int32
 	liveClasses int

@@ -266,9 +266,13 @@ func (q *queue) settle(sh *share, now int64) {
 		sh.stamp = now
 		return
 	}
-	rate := math.Ln2 / q.decay()
-	left := math.Exp(-rate * float64(now-sh.stamp))
-	sh.used = sh.used*left + float64(sh.running.MilliVCPU)*(1-left)/rate
+	x := math.Ln2 / q.decay() * float64(now-sh.stamp)
+	left, grown := 1-x+x*x/2, 1-x/2 // of exp(-x) and (1-exp(-x))/x what counts, when little time has passed
+	if x > 1e-3 {
+		left = math.Exp(-x)
+		grown = (1 - left) / x
+	}
+	sh.used = sh.used*left + float64(sh.running.MilliVCPU)*grown*float64(now-sh.stamp)
 	sh.stamp = now
 }
 

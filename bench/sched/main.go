@@ -1,7 +1,7 @@
 // Command sched measures the scheduler alone: decisions at a million waiting jobs, memory,
 // fairness among queues, a full pass, packing against an exact best-fit scan, and explaining.
 //
-//	go run ./bench/sched [-pending 1000000] [-hosts 10000] [-steps 300000] [-rows decide,full,fair,pack,explain]
+//	go run ./bench/sched [-pending 1000000] [-hosts 10000] [-steps 300000] [-rows decide,arrays,full,fair,pack,explain]
 //
 // CPU is that of this thread's process from getrusage; wall times are of a shared machine.
 package main
@@ -32,10 +32,10 @@ func main() {
 	flag.IntVar(&b.pending, "pending", 1_000_000, "jobs that wait")
 	flag.IntVar(&b.hosts, "hosts", 10_000, "hosts")
 	flag.IntVar(&b.steps, "steps", 300_000, "completions")
-	rows := flag.String("rows", "decide,full,fair,pack,explain", "what to measure")
+	rows := flag.String("rows", "decide,arrays,full,fair,pack,explain", "what to measure")
 	flag.Parse()
 	for _, r := range strings.Split(*rows, ",") {
-		run := map[string]func(){"decide": b.decide, "full": b.full, "fair": b.fair, "pack": b.pack, "explain": b.explain}[r]
+		run := map[string]func(){"decide": b.decide, "full": b.full, "fair": b.fair, "pack": b.pack, "explain": b.explain, "arrays": b.arrays}[r]
 		if run == nil {
 			fmt.Fprintln(os.Stderr, "no such row:", r)
 			os.Exit(2)
@@ -191,6 +191,25 @@ func (b *bench) decide() {
 	share := float64(used) / float64(time.Since(wall))
 	fmt.Printf("decide: %d completions, %d placements: p50 %.2f us, p99 %.2f us, p99.9 %.1f us a placement; %.0f k placements/s of core wall (%.2f us; all with resubmission %.2f us CPU each; CPU/wall %.2f)\n",
 		b.steps, placed, per[len(per)/2], per[len(per)*99/100], per[len(per)*999/1000], float64(placed)/inCore.Seconds()/1000, float64(inCore.Microseconds())/float64(placed), float64(used.Microseconds())/float64(placed), share)
+}
+
+// arrays is the memory of array jobs that wait whole, and of one whose children end up
+// waiting one by one.
+func (b *bench) arrays() {
+	w := b.make(200, 1, 1, "pack")
+	before := heap()
+	const n, size = 2000, 10_000
+	for k := range n {
+		_, d := w.demand(k % len(w.shapes))
+		w.s.Add("q00", d, job.Key(k+1), false, 0, size)
+	}
+	whole := heap()
+	_, d := w.demand(0)
+	for i := int32(0); i < size; i += 2 {
+		w.s.Add("q00", d, job.Key(n+1), true, i, i+1)
+	}
+	fmt.Printf("arrays: %.0f B for an array of %d children; %.1f kB when every other child waits for a retry\n", float64(whole-before)/n, size, float64(heap()-whole)/1000)
+	runtime.KeepAlive(w)
 }
 
 // full is one pass over everything, with nothing placed before.

@@ -148,7 +148,8 @@ type Service interface {
 	Submit(ctx context.Context, specs []*job.Spec) ([]Receipt, error) // Spec.ID is given by the manager if zero
 	Cancel(ctx context.Context, id job.ID, index int32, reason string) error
 	Terminate(ctx context.Context, id job.ID, index int32, reason string) error
-	Describe(ctx context.Context, names []string) ([]View, error) // "uuid" or "uuid:index"; unknown ones are left out
+	Retry(ctx context.Context, id job.ID) (Receipt, *job.Spec, error) // what failed of an ended job, as a new job
+	Describe(ctx context.Context, names []string) ([]View, error)     // "uuid" or "uuid:index"; unknown ones are left out
 	List(ctx context.Context, q ListQuery) (Page, error)
 	TagJob(ctx context.Context, id job.ID, set map[string]string, remove []string) error
 

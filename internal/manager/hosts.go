@@ -253,11 +253,15 @@ func (c *Core) sendStart(e *entry, i int32) {
 	if h == nil || h.session == "" {
 		return
 	}
-	c.batch.Sends = append(c.batch.Sends, Send{Host: u.Host, Session: h.session, Start: &job.Assignment{
+	a := &job.Assignment{
 		Lease: u.Lease(job.Ref{Key: s.Key, Index: i}), ID: s.ID, Name: s.Name, Queue: s.Queue, Environment: u.Environment,
 		Definition: s.Definition, Image: s.Image, Command: s.Command, Variables: s.Environment, Need: e.need(i),
 		Size: s.Size, TimeoutSeconds: s.TimeoutSeconds, Container: s.Container, Stage: s.Stage, Log: u.Log,
-	}})
+	}
+	if s.Numbers != nil && i != job.Whole {
+		a.Number, a.Size = &s.Numbers[i], s.Of
+	}
+	c.batch.Sends = append(c.batch.Sends, Send{Host: u.Host, Session: h.session, Start: a})
 }
 
 func (c *Core) sendStop(e *entry, i int32) {

@@ -49,7 +49,7 @@ func (w *worker) environment(a *attempt) ([]string, error) {
 	)
 	if asg.Ref.Index != job.Whole {
 		env = append(env,
-			"AWS_BATCH_JOB_ARRAY_INDEX="+strconv.Itoa(int(asg.Ref.Index)),
+			"AWS_BATCH_JOB_ARRAY_INDEX="+strconv.Itoa(int(asg.Child())),
 			"AWS_BATCH_JOB_ARRAY_SIZE="+strconv.Itoa(int(asg.Size)))
 	}
 	env = addVariables(env, asg.Variables)

@@ -75,7 +75,8 @@ type Assignment struct {
 	Command        []string        `json:"command,omitempty"`
 	Variables      []Variable      `json:"variables,omitempty"`
 	Need           resource.Vector `json:"need"`
-	Size           int32           `json:"size,omitempty"`
+	Size           int32           `json:"size,omitempty"`   // children of the array, as the job is told
+	Number         *int32          `json:"number,omitempty"` // of the child, as the job is told, where it is not Ref.Index: in a retry
 	TimeoutSeconds int32           `json:"timeoutSeconds,omitempty"`
 	Container      *Container      `json:"container,omitempty"` // as in Spec; shared, never written to
 	Stage          string          `json:"stage,omitempty"`
@@ -84,6 +85,14 @@ type Assignment struct {
 
 // Name is the public id of the unit that the assignment runs.
 func (a *Assignment) UnitName() string { return Name(a.ID, a.Ref.Index) }
+
+// Child is the number of an array child as the job is told.
+func (a *Assignment) Child() int32 {
+	if a.Number != nil {
+		return *a.Number
+	}
+	return a.Ref.Index
+}
 
 // Report is one thing a worker says about an attempt.
 type Report struct {

@@ -92,7 +92,9 @@ type Spec struct {
 	Command        []string          `json:"command,omitempty"` // Ref:: already replaced
 	Environment    []Variable        `json:"environment,omitempty"`
 	Need           resource.Vector   `json:"need"`
-	Size           int32             `json:"size,omitempty"` // children of an array; 0 = plain job
+	Size           int32             `json:"size,omitempty"`    // children of an array; 0 = plain job
+	Numbers        []int32           `json:"numbers,omitempty"` // of a retry of some children of an array: the number that each had there
+	Of             int32             `json:"of,omitempty"`      // and how many children that array had
 	Retry          Retry             `json:"retry"`
 	TimeoutSeconds int32             `json:"timeoutSeconds,omitempty"` // per attempt; 0 = none
 	Dependencies   []Dependency      `json:"dependencies,omitempty"`

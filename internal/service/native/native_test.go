@@ -91,6 +91,26 @@ func (f *fakeJobs) Report(_ context.Context, id job.ID) (manager.Report, error) 
 	return r, nil
 }
 
+func (f *fakeJobs) Retry(_ context.Context, id job.ID) (manager.Receipt, *job.Spec, error) {
+	if id != one {
+		return manager.Receipt{}, nil, fault.New(fault.NotFound, "", "no such job")
+	}
+	return manager.Receipt{ID: two}, &job.Spec{Size: 3}, nil
+}
+
+func TestRetryJob(t *testing.T) {
+	s := New(newFake(), nil, &fakeProcess{})
+	out, err := s.RetryJob(t.Context(), &RetryJobInput{Job: pointer(one.String())})
+	if err != nil || out.Job != two.String() || out.Children != 3 {
+		t.Errorf("%+v, %v", out, err)
+	}
+	for _, bad := range []string{"x", one.String() + ":0", two.String()} {
+		if _, err := s.RetryJob(t.Context(), &RetryJobInput{Job: &bad}); err == nil {
+			t.Errorf("%s is retried", bad)
+		}
+	}
+}
+
 // fakeProcess counts what is asked of the server.
 type fakeProcess struct{ stops, attached int }
 

@@ -40,6 +40,7 @@ type Jobs interface {
 	Transitions(ctx context.Context, after int64, limit int) ([]manager.Transition, error)
 	Changed() <-chan struct{}
 	Report(ctx context.Context, id job.ID) (manager.Report, error)
+	Retry(ctx context.Context, id job.ID) (manager.Receipt, *job.Spec, error)
 }
 
 // Process is what the API asks of the server that it runs in.

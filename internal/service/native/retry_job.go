@@ -1,0 +1,39 @@
+package native
+
+import (
+	"context"
+
+	"drover/internal/core/fault"
+	"drover/internal/core/job"
+	"drover/internal/wire"
+)
+
+// RetryJobInput names an ended job.
+type RetryJobInput struct{ Job *string }
+
+// RetryJobOutput is the new job.
+type RetryJobOutput struct {
+	Job      string `json:"job"`
+	Children int32  `json:"children"` // of an array: how many are tried again; 0 = a plain job
+}
+
+var _ = wire.Op(Ops, "RetryJob", (*Service).RetryJob, path("retryjob"), wire.Required("Job"))
+
+// RetryJob submits what has failed of an ended job again, as a new job.
+func (s *Service) RetryJob(ctx context.Context, in *RetryJobInput) (*RetryJobOutput, error) {
+	id, index, err := unit(*in.Job)
+	if err != nil {
+		return nil, err
+	}
+	if index != job.Whole {
+		return nil, fault.New(fault.Invalid, "ValidationException", "%s is the child of an array: retry the array %s, of which only failed children are tried again", *in.Job, id)
+	}
+	r, spec, err := s.jobs.Retry(ctx, id)
+	if fault.Is(err, fault.NotFound) {
+		err = missing(*in.Job)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &RetryJobOutput{Job: r.ID.String(), Children: spec.Size}, nil
+}

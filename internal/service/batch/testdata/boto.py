@@ -65,3 +65,53 @@ refused("does not exist", batch.terminate_job, jobId="00000000-0000-4000-8000-00
 batch.terminate_job(jobId=job["jobId"], reason="ended already")
 batch.deregister_job_definition(jobDefinition="boto:1")
 assert batch.describe_job_definitions(jobDefinitionName="boto")["jobDefinitions"][0]["status"] == "INACTIVE"
+
+# Sharing: policies, quota shares, consumable resources, snapshots.
+fair = batch.create_scheduling_policy(name="fair", fairsharePolicy={
+    "shareDecaySeconds": 60, "computeReservation": 5, "shareDistribution": [{"shareIdentifier": "a*", "weightFactor": 0.125}]})["arn"]
+policy = batch.describe_scheduling_policies(arns=[fair, fair + "x"])["schedulingPolicies"]
+assert [p["fairsharePolicy"]["shareDistribution"] for p in policy] == [[{"shareIdentifier": "a*", "weightFactor": 0.125}]], policy
+assert batch.list_scheduling_policies()["schedulingPolicies"] == [{"arn": fair}]
+order = [{"order": 1, "computeEnvironment": o["computeEnvironment"]} for o in queue["computeEnvironmentOrder"]]
+shared = batch.create_job_queue(jobQueueName="shared", priority=1, schedulingPolicyArn=fair, computeEnvironmentOrder=order)["jobQueueArn"]
+assert batch.describe_job_queues(jobQueues=[shared])["jobQueues"][0]["schedulingPolicyArn"] == fair
+refused("JobQueue relationship", batch.delete_scheduling_policy, arn=fair)
+
+licence = batch.create_consumable_resource(consumableResourceName="licence", totalQuantity=3)["consumableResourceArn"]
+assert batch.update_consumable_resource(consumableResource=licence, operation="ADD", quantity=2)["totalQuantity"] == 5
+batch.register_job_definition(
+    jobDefinitionName="tokens", type="container",
+    consumableResourceProperties={"consumableResourceList": [{"consumableResource": licence, "quantity": 2}]},
+    containerProperties={"image": "host", "command": ["true"], "resourceRequirements": [
+        {"type": "VCPU", "value": "1"}, {"type": "MEMORY", "value": "8"}]})
+refused("shareIdentifier", batch.submit_job, jobName="j", jobQueue="shared", jobDefinition="tokens")
+job = batch.submit_job(jobName="j", jobQueue="shared", jobDefinition="tokens", shareIdentifier="a1", schedulingPriorityOverride=7)
+users = batch.list_jobs_by_consumable_resource(consumableResource="licence")["jobs"]
+assert [(u["jobArn"], u["quantity"], u["shareIdentifier"]) for u in users] == [(job["jobArn"], 2, "a1")], users
+for _ in range(200):
+    detail = batch.describe_jobs(jobs=[job["jobId"]])["jobs"][0]
+    if detail["status"] in ("SUCCEEDED", "FAILED"):
+        break
+    time.sleep(0.05)
+assert detail["status"] == "SUCCEEDED" and detail["schedulingPriority"] == 7, detail
+assert detail["consumableResourceProperties"]["consumableResourceList"][0]["quantity"] == 2, detail
+stock = batch.describe_consumable_resource(consumableResource="licence")
+assert (stock["totalQuantity"], stock["inUseQuantity"], stock["availableQuantity"]) == (5, 0, 5), stock
+assert batch.list_consumable_resources()["consumableResources"][0]["consumableResourceArn"] == licence
+snapshot = batch.get_job_queue_snapshot(jobQueue="shared")
+assert snapshot["frontOfQueue"]["jobs"] == [] and snapshot["frontOfQueue"]["lastUpdatedAt"] > 10**12, snapshot
+batch.delete_consumable_resource(consumableResource="licence")
+refused("does not exist", batch.describe_consumable_resource, consumableResource="licence")
+
+if hasattr(batch, "create_quota_share"):  # boto3 of 2026
+    quota = batch.create_scheduling_policy(name="quota", quotaSharePolicy={"idleResourceAssignmentStrategy": "FIFO"})["arn"]
+    batch.create_job_queue(jobQueueName="quota", priority=1, schedulingPolicyArn=quota, computeEnvironmentOrder=order)
+    share = batch.create_quota_share(
+        quotaShareName="team", jobQueue="quota", capacityLimits=[{"capacityUnit": "VCPU", "maxCapacity": 2}],
+        preemptionConfiguration={"inSharePreemption": "DISABLED"}, resourceSharingConfiguration={"strategy": "RESERVE"})["quotaShareArn"]
+    assert batch.describe_quota_share(quotaShareArn=share)["state"] == "ENABLED"
+    assert [q["quotaShareName"] for q in batch.list_quota_shares(jobQueue="quota")["quotaShares"]] == ["team"]
+    batch.update_quota_share(quotaShareArn=share, state="DISABLED")
+    batch.delete_quota_share(quotaShareArn=share)
+    assert batch.list_service_jobs()["jobSummaryList"] == []
+    refused("SageMaker", batch.describe_service_job, jobId="x")

@@ -75,7 +75,7 @@ type world struct {
 	queues int
 	shares int
 	runs   []job.Ref
-	slot   map[job.Ref]int // of jobs that run: queue, share and shape
+	names  [2][]string // of queues and shares
 }
 
 var types = []resource.Vector{
@@ -85,8 +85,11 @@ var types = []resource.Vector{
 
 // make builds hosts, queues that share one environment, and shapes.
 func (b *bench) make(shapes, queues, shares int, place string) *world {
-	w := &world{s: sched.New(), b: b, now: 1_000_000_000_000_000, queues: queues, shares: shares, slot: map[job.Ref]int{}}
+	w := &world{s: sched.New(), b: b, now: 1_000_000_000_000_000, queues: queues, shares: shares}
 	w.s.SetEnvironment(job.Environment{Name: "e", Enabled: true, HostJobs: true, MaxMilliVCPU: math.MaxInt64 / 4, Tags: map[string]string{sched.TagPlace: place}})
+	for i := range max(queues, shares) {
+		w.names[0], w.names[1] = append(w.names[0], fmt.Sprintf("q%02d", i)), append(w.names[1], fmt.Sprintf("s%02d", i))
+	}
 	for q := range queues {
 		w.s.SetQueue(job.Queue{Name: fmt.Sprintf("q%02d", q), Enabled: true, Environments: []string{"e"}, Tags: map[string]string{sched.TagWeight: fmt.Sprint(1 + q%5)}})
 		if shares > 1 {
@@ -118,9 +121,9 @@ func (w *world) demand(slot int) (string, sched.Demand) {
 	slot /= len(w.shapes)
 	d := sched.Demand{Shape: w.shapes[shape], Since: w.now}
 	if w.shares > 1 {
-		d.Share = fmt.Sprintf("s%02d", slot%w.shares)
+		d.Share = w.names[1][slot%w.shares]
 	}
-	return fmt.Sprintf("q%02d", slot/w.shares), d
+	return w.names[0][slot/w.shares], d
 }
 
 // submit adds a job to a random FIFO; its key tells its slot.

@@ -101,7 +101,7 @@ func (s *State) overdue() {
 	}
 	s.due = never
 	for _, q := range s.queues {
-		if q.policy != FIFO || q.hold != nil {
+		if q.policy != patient || q.hold != nil {
 			continue
 		}
 		q.due = nil
@@ -131,7 +131,7 @@ func (s *State) next(queues []*queue) *queue {
 			q.pass, q.headed, q.done = s.pass, false, false
 			clear(q.blocked)
 		}
-		if q.done || (q.headed || q.policy == FIFO && q.hold == nil && q.due == nil) && !s.promising(q) {
+		if q.done || (q.headed || q.policy == patient && q.hold == nil && q.due == nil) && !s.promising(q) {
 			continue
 		}
 		if use := float64(q.running) / q.weight; best == nil || use < least {
@@ -153,7 +153,7 @@ func (s *State) promising(q *queue) bool {
 
 // serve gives a queue its turn: it places one unit, or rules out something.
 func (s *State) serve(q *queue) (Placement, bool) {
-	if !q.headed && (q.policy != FIFO || q.hold != nil || q.due != nil) {
+	if !q.headed && (q.policy != patient || q.hold != nil || q.due != nil) {
 		return s.serveFirst(q)
 	}
 	q.headed = true
@@ -162,7 +162,7 @@ func (s *State) serve(q *queue) (Placement, bool) {
 		q.done = true
 		return Placement{}, false
 	}
-	if q.policy != FIFO {
+	if q.policy != patient {
 		return s.place(q, sh, c, nil)
 	}
 	around := s.frontOf(sh) != c
@@ -190,7 +190,7 @@ func (s *State) serveFirst(q *queue) (Placement, bool) {
 	var sh *share
 	var c int32
 	switch {
-	case q.policy != FIFO:
+	case q.policy != patient:
 		sh, c, _ = s.pick(q, true)
 	case q.hold != nil && q.hold.stands():
 		sh, c = q.hold.share, q.hold.class
@@ -212,7 +212,7 @@ func (s *State) serveFirst(q *queue) (Placement, bool) {
 		return p, true
 	}
 	switch {
-	case q.policy == Strict:
+	case q.policy == strictly:
 		q.done = true
 	case s.hopeless(q, sh, c): // keeping room would not help it; look at the next one
 		s.release(q)
@@ -285,12 +285,12 @@ func (s *State) inside(q *queue, sh *share, all bool) int32 {
 	}
 	best := unknown
 	for w, m := range sh.wait {
-		if all && q.policy != Strict {
+		if all && q.policy != strictly {
 			m &^= sh.hopeless.word(w)
 		} else if !all {
 			m &= (s.wide.word(w) | s.near.word(w)) &^ (q.blocked.word(w) | sh.blocked.word(w))
 		}
-		if q.policy != LXF {
+		if q.policy != expanding {
 			best = s.foremost(sh, w, m, best)
 			continue
 		}
@@ -326,7 +326,7 @@ func (s *State) goesBefore(q *queue, x *share, a int32, y *share, b int32) bool 
 		return k.Priority > l.Priority
 	}
 	m, n := x.heads[a], y.heads[b]
-	if q.policy == LXF && m >= 0 && n >= 0 {
+	if q.policy == expanding && m >= 0 && n >= 0 {
 		if f, g := s.expansion(q, x, a), s.expansion(q, y, b); f != g {
 			return f > g
 		}

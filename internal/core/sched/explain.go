@@ -228,7 +228,7 @@ func (x *asking) free() (widest resource.Vector, fits int, held *hold) {
 // turn explains a unit for which there is room, but that is not the next to go.
 func (x *asking) turn() (Reason, int) {
 	s, q := x.s, x.queue
-	if q.policy == Strict {
+	if q.policy == strictly {
 		if sh, c, _ := s.pick(q, true); sh != nil && &s.classes[c] != x.class {
 			return because(CodeStrict, "job queue %s starts its jobs strictly in order, and its first job does not fit", q.Name).remedy("terminate that job, or tag the queue drover:policy=fifo"), 8
 		}

@@ -425,7 +425,7 @@ func BenchmarkDecideManyShapes(b *testing.B) {
 	for b.Loop() {
 		p := places[0]
 		s.Release(p.Ref, 0)
-		add(s, "q", sched.Shape{Need: vector(1000, int64(p.Ref.Key%900)), Executor: sched.Process}, p.Ref.Key+1_000_000)
+		add(s, "q", sched.Shape{Need: vector(1000, int64(p.Ref.Key%900)), Executor: sched.Process}, p.Ref.Key+900_000)
 		got := decide(s, 100)
 		if len(got) == 0 {
 			b.Fatal("nothing was placed")

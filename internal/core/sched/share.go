@@ -18,7 +18,29 @@ const (
 	LXF    = "lxf"    // easy in the order of (wait + expected run) / expected run
 )
 
-// Tags of a queue.
+// policy is one of them, as a number.
+type policy uint8
+
+const (
+	patient policy = iota // FIFO
+	eager                 // Easy
+	strictly
+	expanding // LXF
+)
+
+func policyOf(word string) policy {
+	switch word {
+	case Strict:
+		return strictly
+	case Easy:
+		return eager
+	case LXF:
+		return expanding
+	}
+	return patient
+}
+
+// Tags of a queue, and of an environment.
 const (
 	TagPolicy   = "drover:policy"
 	TagOvertake = "drover:max-overtake"     // seconds that policy fifo lets the first unit be passed over
@@ -37,50 +59,52 @@ const (
 
 // queue is a job queue and what waits in it.
 type queue struct {
+	// What next looks at comes first: it is one line of the cache.
+	waiting int64
+	running int64 // milli vCPU
+	weight  float64
+	pass    uint64
+	hold    *hold
+	due     *share // whose first unit has been passed over for too long
+	headed  bool   // the first unit has had its turn
+	done    bool
+	policy  policy
+	wait    set // classes of which something waits
+	blocked set // classes that cannot be placed in this pass, for other reasons than room on hosts
+
 	job.Queue
 	envs     []*environment
-	policy   string
 	overtake int64 // µs
 	expected int64 // µs that a unit without a timeout runs; 0 = unknown
-	weight   float64
 	fair     *FairShare
+	rate     float64 // at which usage is forgotten, a µs
 	quotas   []QuotaShare
 	shares   []*share // by name
 	byName   map[string]*share
-	wait     set // classes of which something waits
 	lists    []int32
-	waiting  int64
-	running  int64 // milli vCPU
 	moved    int64 // when something last left the queue
 	history  history
-	hold     *hold
-	due      *share // whose first unit has been passed over for too long
-
-	pass    uint64
-	blocked set  // classes that cannot be placed in this pass, for other reasons than room on hosts
-	headed  bool // the first unit has had its turn
-	done    bool
 }
 
 // share is one share identifier, or quota share, of a queue. Without either there is one, "".
 type share struct {
-	name      string
-	wait      set
-	fifos     []*fifo // by class
-	heads     []int64 // by class: order of the head, or never
 	waiting   int64
-	front     int32 // class of the first unit, or unknown
-	overtaken int64 // since when the first unit has been passed over (µs); 0 = it has not
-	weight    float64
-	limit     Limit
-	running   Limit
 	used      float64 // milli vCPU times µs, decayed, as of stamp
 	stamp     int64
-	last      int64 // when it last had anything
+	weight    float64
+	running   Limit
 	pass      uint64
+	wait      set
 	blocked   set
+	heads     []int64 // by class: order of the head, or never
+	fifos     []*fifo // by class
+	front     int32   // class of the first unit, or unknown
+	overtaken int64   // since when the first unit has been passed over (µs); 0 = it has not
+	limit     Limit
+	last      int64 // when it last had anything
 	version   uint64
 	hopeless  set // classes that will not fit as things are, however long they wait
+	name      string
 }
 
 // SetQueue adds a queue or changes it.
@@ -89,13 +113,11 @@ func (s *State) SetQueue(q job.Queue) {
 	o := s.queue(q.Name)
 	if o == nil {
 		o = &queue{byName: map[string]*share{}}
+		o.rate = math.Ln2 / o.decay()
 		s.queues = append(s.queues, o)
 	}
 	o.Queue = q
-	o.policy = q.Tags[TagPolicy]
-	if o.policy != Strict && o.policy != Easy && o.policy != LXF {
-		o.policy = FIFO
-	}
+	o.policy = policyOf(q.Tags[TagPolicy])
 	o.overtake = number(q.Tags[TagOvertake], defaultOvertake) * second
 	o.expected = number(q.Tags[TagExpected], 0) * second
 	o.weight = 1
@@ -218,6 +240,7 @@ func (s *State) SetPolicy(queueName string, p *FairShare) {
 	s.version++
 	if q := s.queue(queueName); q != nil {
 		q.fair = p
+		q.rate = math.Ln2 / q.decay()
 		for _, sh := range q.shares {
 			q.terms(sh)
 		}
@@ -266,7 +289,7 @@ func (q *queue) settle(sh *share, now int64) {
 		sh.stamp = now
 		return
 	}
-	x := math.Ln2 / q.decay() * float64(now-sh.stamp)
+	x := q.rate * float64(now-sh.stamp)
 	left, grown := 1-x+x*x/2, 1-x/2 // of exp(-x) and (1-exp(-x))/x what counts, when little time has passed
 	if x > 1e-3 {
 		left = math.Exp(-x)
@@ -284,8 +307,7 @@ func (q *queue) backdate(sh *share, milli, placed int64) {
 		sh.stamp = placed
 		return
 	}
-	rate := math.Ln2 / q.decay()
-	sh.used += float64(milli) * (1 - math.Exp(-rate*float64(sh.stamp-placed))) / rate
+	sh.used += float64(milli) * (1 - math.Exp(-q.rate*float64(sh.stamp-placed))) / q.rate
 }
 
 // key ranks the shares of a fair-share queue, the lowest first: what the share used,
@@ -295,7 +317,7 @@ func (q *queue) backdate(sh *share, milli, placed int64) {
 // as fair as placements over time.
 func (q *queue) key(sh *share, now int64) float64 {
 	q.settle(sh, now)
-	return (sh.used*math.Ln2/q.decay() + float64(sh.running.MilliVCPU)) * sh.weight
+	return (sh.used*q.rate + float64(sh.running.MilliVCPU)) * sh.weight
 }
 
 // active is the number of shares that have something, or had it within the decay time.

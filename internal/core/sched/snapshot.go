@@ -62,7 +62,7 @@ func (s *State) walksBefore(q *queue, keys map[*share]float64, a, b *cursor) boo
 		return k.Priority > l.Priority
 	}
 	x, y := a.share.fifos[a.class].recs[a.at], b.share.fifos[b.class].recs[b.at]
-	if q.policy == LXF && x.order >= 0 && y.order >= 0 {
+	if q.policy == expanding && x.order >= 0 && y.order >= 0 {
 		if f, g := s.expands(q, a.class, x.since), s.expands(q, b.class, y.since); f != g {
 			return f > g
 		}
@@ -80,7 +80,7 @@ func (s *State) ahead(q *queue, sh *share, c int32, order int64, since uint32) i
 		all := s.classes[o].Priority > s.classes[c].Priority
 		for _, r := range f.recs[f.lo:] {
 			before := r.order < order
-			if q.policy == LXF && r.order >= 0 && order >= 0 {
+			if q.policy == expanding && r.order >= 0 && order >= 0 {
 				if x, y := s.expands(q, int32(o), r.since), s.expands(q, c, since); x != y {
 					before = x > y
 				}

@@ -243,35 +243,60 @@ func (s *State) frontOf(sh *share) int32 {
 // pick chooses the share and class that come first: among all that wait, or among those
 // that may fit. passed is the share that should have come first.
 func (s *State) pick(q *queue, all bool) (best *share, class int32, passed *share) {
+	if q.fair != nil {
+		return s.pickFair(q, all)
+	}
 	class = unknown
+	for _, sh := range q.shares {
+		if sh.waiting == 0 {
+			continue
+		}
+		if c := s.inside(q, sh, all); c != unknown && (best == nil || s.goesBefore(q, sh, c, best, class)) {
+			best, class = sh, c
+		}
+	}
+	return best, class, nil
+}
+
+// pickFair is pick in a fair-share queue: the share first, then what is first in it.
+func (s *State) pickFair(q *queue, all bool) (best *share, class int32, passed *share) {
 	bestKey, firstKey := math.Inf(1), math.Inf(1)
 	for _, sh := range q.shares {
 		if sh.waiting == 0 {
 			continue
 		}
-		var key float64
-		if q.fair != nil {
-			key = q.key(sh, s.now)
-			if key < firstKey {
-				firstKey, passed = key, sh
-			}
-			if key >= bestKey {
-				continue
-			}
+		key := q.key(sh, s.now)
+		if key < firstKey {
+			firstKey, passed = key, sh
 		}
-		c := s.inside(q, sh, all)
-		if c == unknown || q.fair == nil && best != nil && !s.goesBefore(q, sh, c, best, class) {
-			continue
+		if key < bestKey && s.offers(q, sh, all) {
+			best, bestKey = sh, key
 		}
-		best, class, bestKey = sh, c, key
-		if q.fair == nil {
-			bestKey = math.Inf(1)
-		}
+	}
+	if best == nil {
+		return nil, unknown, passed
 	}
 	if passed == best {
 		passed = nil
 	}
-	return best, class, passed
+	return best, s.inside(q, best, all), passed
+}
+
+// offers reports whether inside would find a class in the share.
+func (s *State) offers(q *queue, sh *share, all bool) bool {
+	if all {
+		return s.inside(q, sh, true) != unknown
+	}
+	fresh := sh.pass == s.pass
+	for w, m := range sh.wait {
+		if m &= (s.wide.word(w) | s.near.word(w)) &^ q.blocked.word(w); fresh {
+			m &^= sh.blocked.word(w)
+		}
+		if m != 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // inside is the class of a share that comes first; unknown if none may fit.

@@ -193,7 +193,9 @@ func (x *Executor) Start(ctx context.Context, a executor.Attempt, out executor.O
 	}
 	h.take(r)
 	begun := make(chan struct{})
-	x.spawn(func() { h.live(a, begun) })
+	if !x.spawn(func() { h.live(a, begun) }) {
+		return nil, executor.ErrLost
+	}
 	select {
 	case <-begun:
 	case <-ctx.Done(): // asked for: it will run, and the caller has its handle
@@ -203,12 +205,14 @@ func (x *Executor) Start(ctx context.Context, a executor.Attempt, out executor.O
 }
 
 // spawn runs do beside, unless the executor has let go.
-func (x *Executor) spawn(do func()) {
+func (x *Executor) spawn(do func()) bool {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if x.life.Err() == nil {
-		x.wg.Go(do)
+	if x.life.Err() != nil {
+		return false
 	}
+	x.wg.Go(do)
+	return true
 }
 
 func (x *Executor) forget(k key, h *handle) {

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"time"
 
+	"drover/internal/executor"
+
 	"github.com/containerd/errdefs"
 	"github.com/distribution/reference"
 	"github.com/moby/moby/api/pkg/authconfig"
@@ -102,32 +104,32 @@ const maxImages = 1024
 // image gives an image, fetching it when the engine has none of that name.
 func (x *Executor) image(ctx context.Context, name string) (*image, error) {
 	s := &x.images
-	for {
-		s.mu.Lock()
-		i := s.known[name]
-		mine := i == nil
-		if mine {
-			if len(s.known) >= maxImages {
-				clear(s.known)
+	s.mu.Lock()
+	i := s.known[name]
+	mine := i == nil
+	if mine {
+		if len(s.known) >= maxImages {
+			clear(s.known)
+		}
+		i = &image{ready: make(chan struct{})}
+		s.known[name] = i
+	}
+	s.mu.Unlock()
+	if mine { // not in this attempt's context: others wait for the same
+		x.spawn(func() {
+			if i.err = x.fetch(x.life, name, i); i.err != nil {
+				s.drop(name, i)
 			}
-			i = &image{ready: make(chan struct{})}
-			s.known[name] = i
-		}
-		s.mu.Unlock()
-		if mine { // not in this attempt's context: others wait for the same
-			x.wg.Go(func() {
-				if i.err = x.fetch(x.life, name, i); i.err != nil {
-					s.drop(name, i)
-				}
-				close(i.ready)
-			})
-		}
-		select {
-		case <-i.ready:
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		}
+			close(i.ready)
+		})
+	}
+	select {
+	case <-i.ready:
 		return i, i.err
+	case <-x.life.Done():
+		return nil, executor.ErrLost
+	case <-ctx.Done():
+		return nil, ctx.Err()
 	}
 }
 

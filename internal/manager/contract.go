@@ -74,6 +74,7 @@ type Summary struct {
 	Name       string
 	Queue      string
 	Definition string
+	Share      string
 	Size       int32
 	Unit       job.Unit
 	Created    int64

@@ -178,7 +178,7 @@ func listQueue(tx *store.Tx, q ListQuery) (Page, error) {
 		}
 		add(`key `+cmp+` $%d`, k)
 	}
-	rows, err := tx.Query(fmt.Sprintf(`SELECT key, id, name, definition, size, created, status, reason, counts, ready, stopped FROM jobs WHERE %s ORDER BY key%s LIMIT %d`,
+	rows, err := tx.Query(fmt.Sprintf(`SELECT key, id, name, definition, share, size, created, status, reason, counts, ready, stopped FROM jobs WHERE %s ORDER BY key%s LIMIT %d`,
 		strings.Join(where, " AND "), order, maxScan), args...)
 	if err != nil {
 		return p, err
@@ -195,7 +195,7 @@ func listQueue(tx *store.Tx, q ListQuery) (Page, error) {
 		var key, size, status int64
 		var id []byte
 		var counts string
-		if err := rows.Scan(&key, &id, &s.Name, &s.Definition, &size, &s.Created, &status, &s.Unit.StatusReason, &counts, &s.Unit.Ready, &s.Unit.Stopped); err != nil {
+		if err := rows.Scan(&key, &id, &s.Name, &s.Definition, &s.Share, &size, &s.Created, &status, &s.Unit.StatusReason, &counts, &s.Unit.Ready, &s.Unit.Stopped); err != nil {
 			return p, err
 		}
 		last, scanned = key, scanned+1
@@ -275,7 +275,7 @@ func listChildren(tx *store.Tx, q ListQuery) (Page, error) {
 	}
 	s := l.Spec
 	line := func(i int64, u job.Unit) {
-		p.Jobs = append(p.Jobs, Summary{Key: s.Key, ID: s.ID, Index: int32(i), Name: s.Name, Queue: s.Queue, Definition: s.Definition, Unit: u, Created: l.Created})
+		p.Jobs = append(p.Jobs, Summary{Key: s.Key, ID: s.ID, Index: int32(i), Name: s.Name, Queue: s.Queue, Definition: s.Definition, Share: s.Share, Unit: u, Created: l.Created})
 	}
 	base := job.Unit{Status: l.Row.Base, StatusReason: l.Row.BaseReason, Ready: l.Row.Ready}
 	if l.Row.Base.Terminal() {

@@ -139,6 +139,8 @@ func summarize(n names, j *manager.Summary) types.JobSummary {
 		CreatedAt:     millis(j.Created),
 		StartedAt:     millis(u.Started),
 		CapacityUsage: []types.JobCapacityUsageSummary{},
+
+		ShareIdentifier: optional(j.Share),
 	}
 	if u.Status.Terminal() {
 		out.StoppedAt = millis(u.Stopped)

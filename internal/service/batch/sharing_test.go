@@ -151,6 +151,10 @@ func TestShareIdentifierBelongsToFairQueues(t *testing.T) {
 	must(t, 0, submit("fair", func(in *batch.SubmitJobInput) {
 		in.ShareIdentifier, in.SchedulingPriorityOverride = aws.String("a"), aws.Int32(9999)
 	}))
+	list, err := w.ListJobs(t.Context(), &batch.ListJobsInput{JobQueue: aws.String("fair"), JobStatus: "RUNNABLE", Filters: []types.KeyValuesPair{{Name: aws.String("SHARE_IDENTIFIER"), Values: []string{"a"}}}})
+	if l := must(t, list, err).JobSummaryList; len(l) != 1 || aws.ToString(l[0].ShareIdentifier) != "a" {
+		t.Errorf("jobs of share a: %+v", l)
+	}
 	refused(t, submit("fair", func(*batch.SubmitJobInput) {}), "give the job a shareIdentifier")
 	refused(t, submit("fair", func(in *batch.SubmitJobInput) { in.ShareIdentifier = aws.String("a-b") }), "letters and digits")
 	refused(t, submit("fair", func(in *batch.SubmitJobInput) {

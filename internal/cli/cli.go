@@ -71,6 +71,7 @@ type grammar struct {
 	Cancel    cancelCommand    `cmd:"" group:"Work" help:"Cancel a job that has not started."`
 	Terminate terminateCommand `cmd:"" group:"Work" help:"End a job, whether it has started or not."`
 	Retry     retryCommand     `cmd:"" group:"Work" help:"Submit what has failed of a job again."`
+	Explain   explainCommand   `cmd:"" group:"Work" help:"Say why a job does not run, and what would help."`
 	Simulate  simulateCommand  `cmd:"" group:"Work" help:"Replay a log of jobs under a scheduling policy."`
 
 	Serve    serveCommand    `cmd:"" group:"Server" help:"Run the server: API, object store, job manager, logs and one worker."`

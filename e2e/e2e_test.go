@@ -130,8 +130,17 @@ func (s *server) end() {
 		if err != nil {
 			s.t.Errorf("the server ended with %v", err)
 		}
-		if left := s.look(); len(left.cgroups)+len(left.processes)+len(left.files)+len(left.mounts) > 0 {
-			s.t.Errorf("the stopped server leaves %+v", left)
+		// The launcher is told to go by its worker, and may need a moment more than the server.
+		var left traces
+		for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+			left = s.look()
+			if n := len(left.cgroups) + len(left.processes) + len(left.files) + len(left.mounts); n == 0 {
+				break
+			}
+			if time.Now().After(deadline) {
+				s.t.Errorf("the stopped server leaves %+v", left)
+				break
+			}
 		}
 	case <-ctx.Done():
 		s.t.Error("the server did not stop within a minute")

@@ -99,7 +99,9 @@ func (f *fakeJobs) Retry(_ context.Context, id job.ID) (manager.Receipt, *job.Sp
 }
 
 func TestRetryJob(t *testing.T) {
-	s := New(newFake(), nil, &fakeProcess{})
+	f := newFake()
+	f.views = map[string]manager.View{one.String(): {Spec: &job.Spec{}}}
+	s := New(f, nil, &fakeProcess{})
 	out, err := s.RetryJob(t.Context(), &RetryJobInput{Job: pointer(one.String())})
 	if err != nil || out.Job != two.String() || out.Children != 3 {
 		t.Errorf("%+v, %v", out, err)
@@ -108,6 +110,10 @@ func TestRetryJob(t *testing.T) {
 		if _, err := s.RetryJob(t.Context(), &RetryJobInput{Job: &bad}); err == nil {
 			t.Errorf("%s is retried", bad)
 		}
+	}
+	f.views[one.String()] = manager.View{Spec: &job.Spec{Container: &job.Container{JobRole: "arn:aws:iam::000000000000:role/r"}}}
+	if _, err := s.RetryJob(t.Context(), &RetryJobInput{Job: pointer(one.String())}); err == nil {
+		t.Error("somebody who may not pass the job's role has it run again")
 	}
 }
 

@@ -28,6 +28,9 @@ func (s *Service) RetryJob(ctx context.Context, in *RetryJobInput) (*RetryJobOut
 	if index != job.Whole {
 		return nil, fault.New(fault.Invalid, "ValidationException", "%s is the child of an array: retry the array %s, of which only failed children are tried again", *in.Job, id)
 	}
+	if err := s.mayPassRoles(ctx, *in.Job); err != nil {
+		return nil, err
+	}
 	r, spec, err := s.jobs.Retry(ctx, id)
 	if fault.Is(err, fault.NotFound) {
 		err = missing(*in.Job)
@@ -36,4 +39,28 @@ func (s *Service) RetryJob(ctx context.Context, in *RetryJobInput) (*RetryJobOut
 		return nil, err
 	}
 	return &RetryJobOutput{Job: r.ID.String(), Children: spec.Size}, nil
+}
+
+// mayPassRoles asks what SubmitJob asks too: whoever has a job run again lends it its roles.
+func (s *Service) mayPassRoles(ctx context.Context, name string) error {
+	views, err := s.jobs.Describe(ctx, []string{name})
+	if err != nil {
+		return err
+	}
+	if len(views) == 0 {
+		return missing(name)
+	}
+	c := views[0].Spec.Container
+	if c == nil {
+		return nil
+	}
+	for _, role := range []string{c.JobRole, c.ExecutionRole} {
+		if role == "" {
+			continue
+		}
+		if err := wire.Permit(ctx, "iam:PassRole", role, wire.Conditions{"iam:PassedToService": {"ecs-tasks.amazonaws.com"}}); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -99,7 +99,7 @@ func (s *State) overdue() {
 	if s.now < s.due {
 		return
 	}
-	s.due = never
+	s.due, s.late = never, 0
 	for _, q := range s.queues {
 		if q.policy != patient || q.hold != nil {
 			continue
@@ -113,6 +113,7 @@ func (s *State) overdue() {
 				s.due = min(s.due, sh.overtaken+q.overtake)
 			case q.due == nil || sh.overtaken < q.due.overtaken:
 				q.due = sh
+				s.late++
 			}
 		}
 	}
@@ -121,6 +122,9 @@ func (s *State) overdue() {
 // next is the queue of one priority whose turn it is; nil if none of them has a unit that
 // may be placed.
 func (s *State) next(queues []*queue) *queue {
+	if s.impatient+s.late+len(s.holds) == 0 && s.full() {
+		return nil
+	}
 	var best *queue
 	var least float64
 	for _, q := range queues {
@@ -139,6 +143,16 @@ func (s *State) next(queues []*queue) *queue {
 		}
 	}
 	return best
+}
+
+// full reports whether no class at all may fit.
+func (s *State) full() bool {
+	for w := range max(len(s.wide), len(s.near)) {
+		if s.wide.word(w)|s.near.word(w) != 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // promising reports whether some class that waits in the queue may fit.

@@ -75,16 +75,18 @@ type State struct {
 	ends     []ending // scratch
 	found    []int32  // scratch
 
-	tokens   map[string]*token
-	holds    []*hold
-	waiting  int64
-	now      int64 // µs
-	pass     uint64
-	version  uint64 // of queues, environments, hosts and totals: what is hopeless may be so no more
-	holdSeq  uint64
-	loosened bool  // room that was kept has been given up since the pass began
-	idle     bool  // nothing has changed since a pass placed all that fits
-	due      int64 // when time alone changes something
+	tokens    map[string]*token
+	holds     []*hold
+	waiting   int64
+	now       int64 // µs
+	pass      uint64
+	version   uint64 // of queues, environments, hosts and totals: what is hopeless may be so no more
+	impatient int    // queues of another policy than fifo
+	late      int    // at least as many queues have a due share
+	holdSeq   uint64
+	loosened  bool  // room that was kept has been given up since the pass began
+	idle      bool  // nothing has changed since a pass placed all that fits
+	due       int64 // when time alone changes something
 }
 
 // New gives an empty State.

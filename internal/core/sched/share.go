@@ -142,7 +142,11 @@ func number(text string, otherwise int64) int64 {
 func (s *State) resolve() {
 	s.idle = false
 	s.version++
+	s.impatient = 0
 	for _, q := range s.queues {
+		if q.policy != patient {
+			s.impatient++
+		}
 		q.envs = q.envs[:0]
 		for _, name := range q.Environments {
 			if e := s.environment(name); e != nil {

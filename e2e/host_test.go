@@ -34,7 +34,7 @@ func (s *server) look() traces {
 		s.t.Fatal(err)
 	}
 	for line := range strings.Lines(string(mounts)) {
-		if strings.Contains(line, s.data) || strings.Contains(line, "drover") {
+		if strings.Contains(line, s.data) {
 			tr.mounts = append(tr.mounts, strings.TrimSpace(line))
 		}
 	}

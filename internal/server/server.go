@@ -209,7 +209,7 @@ func (s *Server) mux() *wire.Mux {
 }
 
 func (s *Server) access(a wire.Access) {
-	if a.Status >= 500 && a.Err != nil {
+	if a.Status >= 500 && a.Status != http.StatusNotImplemented && a.Err != nil {
 		s.log.Error("request failed", "service", a.Service, "operation", a.Operation, "status", a.Status, "request", a.RequestID, "error", a.Err)
 		return
 	}

@@ -132,7 +132,7 @@ func (s *server) end() {
 		}
 		// The launcher is told to go by its worker, and may need a moment more than the server.
 		var left traces
-		for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(20 * time.Millisecond) {
 			left = s.look()
 			if n := len(left.cgroups) + len(left.processes) + len(left.files) + len(left.mounts); n == 0 {
 				break

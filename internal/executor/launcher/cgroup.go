@@ -22,6 +22,7 @@ const (
 	reuseBelow   = 2 << 20 // charged to an empty group: what the kernel caches per CPU
 	noLimit      = int64(0)
 	emptyTimeout = time.Second
+	closeTimeout = 15 * time.Second // for all groups together, when the launcher leaves
 )
 
 // cgroups gives each attempt a control group of its own below the launcher's, with a
@@ -491,9 +492,29 @@ func (c *cgroups) close() {
 		wg.Go(g.remove)
 	}
 	wg.Wait()
-	c.sweep()
-	removeGroup(c.base)
-	if c.pids != "" && !c.v2 {
-		removeGroup(c.pids)
+	// A group may stay busy for seconds after its last thread has gone, when the kernel has
+	// many groups to move (a container engine at work): stay until it lets go.
+	for deadline := time.Now().Add(closeTimeout); ; {
+		c.sweep()
+		removeGroup(c.base)
+		if c.pids != "" && !c.v2 {
+			removeGroup(c.pids)
+		}
+		if c.gone() || time.Now().After(deadline) {
+			return
+		}
 	}
+}
+
+// gone reports whether nothing of the groups is left.
+func (c *cgroups) gone() bool {
+	for _, dir := range []string{c.base, c.pids} {
+		if dir == "" {
+			continue
+		}
+		if _, err := os.Stat(dir); !errors.Is(err, os.ErrNotExist) {
+			return false
+		}
+	}
+	return true
 }

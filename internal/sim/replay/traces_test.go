@@ -12,7 +12,7 @@ import (
 )
 
 // The logs of the Parallel Workloads Archive are no part of the repository.
-const traces = "/work/shared/data/traces"
+const traces = "../../../../shared/data/traces" // beside the project, where there is one
 
 func open(t *testing.T, name string) (replay.Log, []replay.Host) {
 	t.Helper()

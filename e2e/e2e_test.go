@@ -130,9 +130,9 @@ func (s *server) end() {
 		if err != nil {
 			s.t.Errorf("the server ended with %v", err)
 		}
-		// The launcher is told to go by its worker, and may need a moment more than the server.
+		// The launcher is told to go by its worker; it gives the kernel up to 15 s (closeTimeout).
 		var left traces
-		for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
 			left = s.look()
 			if n := len(left.cgroups) + len(left.processes) + len(left.files) + len(left.mounts); n == 0 {
 				break

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -12,8 +11,6 @@ import (
 	"strings"
 	"time"
 )
-
-func (in *instance) context() context.Context { return context.Background() }
 
 // group is a cpuacct control group (v1) around a drover and all that it starts; the zero
 // group, where there is no such controller, measures nothing.

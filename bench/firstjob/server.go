@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -87,14 +88,14 @@ func (in *instance) healthy() bool {
 
 // stop ends the server with its worker and launcher.
 func (in *instance) stop() error {
-	_, err := native.Call[native.StopServerOutput](in.context(), in.client, "StopServer", &native.StopServerInput{Jobs: aws.Bool(true)})
+	_, err := native.Call[native.StopServerOutput](context.Background(), in.client, "StopServer", &native.StopServerInput{Jobs: aws.Bool(true)})
 	return errors.Join(err, in.cmd.Wait(), in.group.remove())
 }
 
 // withWorker waits until a host takes work.
 func (in *instance) withWorker() error {
 	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
-		hosts, err := native.Call[native.ListHostsOutput](in.context(), in.client, "ListHosts", &native.ListHostsInput{})
+		hosts, err := native.Call[native.ListHostsOutput](context.Background(), in.client, "ListHosts", &native.ListHostsInput{})
 		if err != nil {
 			return err
 		}
@@ -109,13 +110,13 @@ func (in *instance) withWorker() error {
 
 // define registers a definition for processes and makes a queue on the environment local.
 func (in *instance) define(vcpu string) error {
-	if _, err := wire.Call[batch.CreateJobQueueOutput](in.context(), in.client, batchsvc.Identity, "CreateJobQueue", &batch.CreateJobQueueInput{
+	if _, err := wire.Call[batch.CreateJobQueueOutput](context.Background(), in.client, batchsvc.Identity, "CreateJobQueue", &batch.CreateJobQueueInput{
 		JobQueueName: aws.String("bench"), Priority: aws.Int32(1), State: types.JQStateEnabled,
 		ComputeEnvironmentOrder: []types.ComputeEnvironmentOrder{{Order: aws.Int32(1), ComputeEnvironment: aws.String("local")}},
 	}); err != nil {
 		return err
 	}
-	_, err := wire.Call[batch.RegisterJobDefinitionOutput](in.context(), in.client, batchsvc.Identity, "RegisterJobDefinition", &batch.RegisterJobDefinitionInput{
+	_, err := wire.Call[batch.RegisterJobDefinitionOutput](context.Background(), in.client, batchsvc.Identity, "RegisterJobDefinition", &batch.RegisterJobDefinitionInput{
 		JobDefinitionName: aws.String("bench"), Type: types.JobDefinitionTypeContainer,
 		ContainerProperties: &types.ContainerProperties{Image: aws.String("host"), Command: []string{"true"}, ResourceRequirements: []types.ResourceRequirement{
 			{Type: types.ResourceTypeVcpu, Value: aws.String(vcpu)}, {Type: types.ResourceTypeMemory, Value: aws.String("64")},
@@ -131,7 +132,7 @@ func (in *instance) submit(size int, command ...string) (string, error) {
 	if size > 0 {
 		req.ArrayProperties = &types.ArrayProperties{Size: aws.Int32(int32(size))}
 	}
-	out, err := wire.Call[batch.SubmitJobOutput](in.context(), in.client, batchsvc.Identity, "SubmitJob", req)
+	out, err := wire.Call[batch.SubmitJobOutput](context.Background(), in.client, batchsvc.Identity, "SubmitJob", req)
 	if err != nil {
 		return "", err
 	}
@@ -142,7 +143,7 @@ func (in *instance) submit(size int, command ...string) (string, error) {
 func (in *instance) await(id string) error {
 	after, pause := int64(0), time.Millisecond
 	for {
-		v, err := native.Call[native.GetJobViewOutput](in.context(), in.client, "GetJobView", &native.GetJobViewInput{Job: &id})
+		v, err := native.Call[native.GetJobViewOutput](context.Background(), in.client, "GetJobView", &native.GetJobViewInput{Job: &id})
 		switch {
 		case err != nil:
 			return err
@@ -151,7 +152,7 @@ func (in *instance) await(id string) error {
 		case v.Status == "FAILED":
 			return fmt.Errorf("job %s failed: %s", id, v.Reason)
 		}
-		out, err := native.Call[native.ListTransitionsOutput](in.context(), in.client, "ListTransitions", &native.ListTransitionsInput{After: &after, Limit: aws.Int32(10_000), WaitSeconds: aws.Int32(5)})
+		out, err := native.Call[native.ListTransitionsOutput](context.Background(), in.client, "ListTransitions", &native.ListTransitionsInput{After: &after, Limit: aws.Int32(10_000), WaitSeconds: aws.Int32(5)})
 		if err != nil {
 			return err
 		}

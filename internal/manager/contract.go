@@ -39,7 +39,6 @@ type Attempt struct {
 	Stopped     int64     `json:"stopped,omitempty"` // 0 = under way
 	Exit        *job.Exit `json:"exit,omitempty"`
 	Why         string    `json:"why,omitempty"` // statusReason
-	CostMicros  int64     `json:"costMicros,omitempty"`
 }
 
 // Wait says why a unit does not run: a code from a closed set, a sentence with numbers,

@@ -1,0 +1,77 @@
+package manager
+
+import (
+	"context"
+	"log/slog"
+	"path/filepath"
+	"sync/atomic"
+	"testing"
+
+	"drover/internal/core/fault"
+	"drover/internal/core/job"
+	"drover/internal/core/resource"
+	"drover/internal/store"
+)
+
+// fullDisk is a journal that refuses batches while full is set.
+type fullDisk struct {
+	Journal
+	full atomic.Bool
+}
+
+func (f *fullDisk) Commit(b *Batch, done func(error)) {
+	if f.full.Load() {
+		done(fault.New(fault.Unavailable, "ServiceUnavailableException", "disk full"))
+		return
+	}
+	f.Journal.Commit(b, done)
+}
+
+// TestRefusedBatch fills the disk under a running manager: the submission is refused and
+// nothing of it stays in memory; when there is room again the manager goes on by itself.
+func TestRefusedBatch(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	db, err := store.Open(ctx, filepath.Join(t.TempDir(), "drover.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := Open(ctx, db, DefaultOptions(), slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	disk := &fullDisk{Journal: m.journal}
+	m.journal = disk
+	done := make(chan error, 1)
+	go func() { done <- m.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := m.CreateEnvironment(ctx, job.Environment{Name: "local", Managed: true, Enabled: true, MaxMilliVCPU: 1000, HostJobs: true}); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.CreateQueue(ctx, job.Queue{Name: "default", Priority: 1, Enabled: true, Environments: []string{"local"}}); err != nil {
+		t.Fatal(err)
+	}
+	submit := func() error {
+		_, err := m.Submit(ctx, []*job.Spec{{Name: "j", Queue: "default", Definition: "d:1", Image: job.HostImage, Need: resource.Vector{MilliVCPU: 1000, MemoryMiB: 4}}})
+		return err
+	}
+	disk.full.Store(true)
+	if err := submit(); !fault.Is(err, fault.Unavailable) {
+		t.Fatalf("a submission on a full disk: %v", err)
+	}
+	disk.full.Store(false)
+	if err := submit(); err != nil {
+		t.Fatalf("a submission when there is room again: %v", err)
+	}
+	page, err := m.List(ctx, ListQuery{Queue: "default", Limit: 10})
+	if err != nil || len(page.Jobs) != 1 {
+		t.Errorf("after one refused and one accepted submission there are %d jobs, %v", len(page.Jobs), err)
+	}
+}

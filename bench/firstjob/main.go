@@ -15,10 +15,10 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
+
+	"drover/bench/rig"
 )
 
 // bench is one run of the program.
@@ -70,17 +70,11 @@ func run() error {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	b.dir, b.drover = dir, *binary
-	if b.drover == "" {
-		b.drover = filepath.Join(dir, "drover")
-		build := exec.Command("go", "build", "-o", b.drover, "./cmd/drover")
-		build.Env = append(os.Environ(), "CGO_ENABLED=0")
-		build.Stderr = os.Stderr
-		if err := build.Run(); err != nil {
-			return fmt.Errorf("building drover: %w", err)
-		}
+	b.dir = dir
+	if b.drover, err = rig.Build(dir, *binary); err != nil {
+		return err
 	}
-	fmt.Println(machine())
+	fmt.Println(rig.Machine())
 	wanted := strings.Split(*which, ",")
 	for _, w := range wanted {
 		if !slices.Contains(names, w) {

@@ -1,4 +1,4 @@
-package main
+package rig
 
 import (
 	"errors"
@@ -9,38 +9,39 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 )
 
-// group is a cpuacct control group (v1) around a drover and all that it starts; the zero
+// Group is a cpuacct control group (v1) around a drover and all that it starts; the zero
 // group, where there is no such controller, measures nothing.
-type group struct{ dir string }
+type Group struct{ dir string }
 
-func newGroup() *group {
+func NewGroup() *Group {
 	b, err := os.ReadFile("/proc/mounts")
 	if err != nil {
-		return &group{}
+		return &Group{}
 	}
 	for line := range strings.Lines(string(b)) {
 		f := strings.Fields(line)
 		if len(f) > 3 && f[2] == "cgroup" && strings.Contains(","+f[3]+",", ",cpuacct,") {
 			dir := filepath.Join(f[1], fmt.Sprintf("drover-bench-%d-%d", os.Getpid(), time.Now().UnixNano()))
 			if os.Mkdir(dir, 0o755) == nil {
-				return &group{dir}
+				return &Group{dir}
 			}
 		}
 	}
-	return &group{}
+	return &Group{}
 }
 
-// start starts a command inside the group: the thread that forks is in it for the moment.
-func (g *group) start(cmd *exec.Cmd) error {
+// Start starts a command inside the group: the thread that forks is in it for the moment.
+func (g *Group) Start(cmd *exec.Cmd) error {
 	if g.dir == "" {
 		return cmd.Start()
 	}
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	tid := strconv.Itoa(gettid())
+	tid := strconv.Itoa(syscall.Gettid())
 	if err := os.WriteFile(filepath.Join(g.dir, "tasks"), []byte(tid), 0); err != nil {
 		return err
 	}
@@ -48,8 +49,8 @@ func (g *group) start(cmd *exec.Cmd) error {
 	return cmd.Start()
 }
 
-// cpu is what the group has used.
-func (g *group) cpu() (time.Duration, bool) {
+// CPU is what the group has used.
+func (g *Group) CPU() (time.Duration, bool) {
 	if g.dir == "" {
 		return 0, false
 	}
@@ -61,8 +62,8 @@ func (g *group) cpu() (time.Duration, bool) {
 	return time.Duration(n), err == nil
 }
 
-// remove deletes the group once its last process has gone.
-func (g *group) remove() error {
+// Remove deletes the group once its last process has gone.
+func (g *Group) Remove() error {
 	if g.dir == "" {
 		return nil
 	}

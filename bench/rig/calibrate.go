@@ -1,4 +1,7 @@
-package main
+// Package rig is what the benchmarks that drive a whole drover share: a drover of their own
+// on loopback, and the calibrations by which its figures become ratios: S, the rate at which
+// this machine starts `true`, and H, that of signed and durable requests over HTTP.
+package rig
 
 import (
 	"bytes"
@@ -23,15 +26,15 @@ import (
 	"time"
 )
 
-// machine is a line that says what was measured on.
-func machine() string {
+// Machine is a line that says what was measured on.
+func Machine() string {
 	load, _ := os.ReadFile("/proc/loadavg")
 	release, _ := os.ReadFile("/proc/sys/kernel/osrelease")
 	return fmt.Sprintf("# %d cpus, Linux %s, %s, load %s", runtime.NumCPU(), strings.TrimSpace(string(release)), runtime.Version(), strings.TrimSpace(string(load)))
 }
 
-// median of a list that is not empty.
-func median(v []float64) float64 {
+// Median of a list that is not empty.
+func Median(v []float64) float64 {
 	v = slices.Sorted(slices.Values(v))
 	if len(v)%2 == 1 {
 		return v[len(v)/2]
@@ -39,13 +42,15 @@ func median(v []float64) float64 {
 	return (v[len(v)/2-1] + v[len(v)/2]) / 2
 }
 
-// percentile of a list that is not empty.
-func percentile(v []float64, p float64) float64 {
+// Percentile of a list that is not empty.
+func Percentile(v []float64, p float64) float64 {
 	v = slices.Sorted(slices.Values(v))
 	return v[min(int(float64(len(v))*p/100), len(v)-1)]
 }
 
-func cpuOf(who int) time.Duration {
+// CPUOf is the CPU time that this process (syscall.RUSAGE_SELF) or those it has waited for
+// (syscall.RUSAGE_CHILDREN) have used.
+func CPUOf(who int) time.Duration {
 	var r syscall.Rusage
 	if err := syscall.Getrusage(who, &r); err != nil {
 		return 0
@@ -53,9 +58,9 @@ func cpuOf(who int) time.Duration {
 	return time.Duration(r.Utime.Nano() + r.Stime.Nano())
 }
 
-// spawn measures S: the rate of `true` with its output in a pipe, two at a time, and the
+// Spawn measures S: the rate of `true` with its output in a pipe, two at a time, and the
 // CPU that one costs.
-func spawn(n int) (perSecond float64, cpuMillis float64, err error) {
+func Spawn(n int) (perSecond float64, cpuMillis float64, err error) {
 	path, err := exec.LookPath("true")
 	if err != nil {
 		return 0, 0, err
@@ -63,7 +68,7 @@ func spawn(n int) (perSecond float64, cpuMillis float64, err error) {
 	var next atomic.Int64
 	var wg sync.WaitGroup
 	var failed atomic.Pointer[error]
-	cpu, start := cpuOf(syscall.RUSAGE_SELF)+cpuOf(syscall.RUSAGE_CHILDREN), time.Now()
+	cpu, start := CPUOf(syscall.RUSAGE_SELF)+CPUOf(syscall.RUSAGE_CHILDREN), time.Now()
 	for range 2 {
 		wg.Go(func() {
 			for next.Add(1) <= int64(n) {
@@ -82,12 +87,12 @@ func spawn(n int) (perSecond float64, cpuMillis float64, err error) {
 		return 0, 0, *e
 	}
 	took := time.Since(start)
-	used := cpuOf(syscall.RUSAGE_SELF) + cpuOf(syscall.RUSAGE_CHILDREN) - cpu
+	used := CPUOf(syscall.RUSAGE_SELF) + CPUOf(syscall.RUSAGE_CHILDREN) - cpu
 	return float64(n) / took.Seconds(), used.Seconds() * 1000 / float64(n), nil
 }
 
-// submitBody is the request that both H and drover's SubmitJob are measured with.
-const submitBody = `{"jobName":"bench","jobQueue":"bench","jobDefinition":"bench","parameters":{"a":"1"},"containerOverrides":{"command":["sh","-c","wc -w < in > out"],"environment":[{"name":"A","value":"B"},{"name":"C","value":"D"}]}}`
+// SubmitBody is the request that both H and drover's SubmitJob are measured with.
+const SubmitBody = `{"jobName":"bench","jobQueue":"bench","jobDefinition":"bench","parameters":{"a":"1"},"containerOverrides":{"command":["sh","-c","wc -w < in > out"],"environment":[{"name":"A","value":"B"},{"name":"C","value":"D"}]}}`
 
 // floor is the bare server of H: HTTP, JSON, one HMAC chain, one group-committed log.
 type floor struct {
@@ -168,8 +173,8 @@ func (f *floor) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_ = json.NewEncoder(w).Encode(map[string]string{"jobId": hex.EncodeToString(id[:]), "jobName": in.JobName, "jobArn": "arn:aws:batch:us-east-1:000000000000:job/" + hex.EncodeToString(id[:])})
 }
 
-// httpFloor measures H: signed requests per second with n clients.
-func httpFloor(dir string, n int, during time.Duration) (float64, error) {
+// HTTPFloor measures H: signed requests per second with n clients.
+func HTTPFloor(dir string, n int, during time.Duration) (float64, error) {
 	f := &floor{key: sum(sum(sum(sum([]byte("AWS4secret"), "20260101"), "us-east-1"), "batch"), "aws4_request"), log: make(chan entry, 65536)}
 	file, err := os.Create(filepath.Join(dir, "floor.log"))
 	if err != nil {
@@ -186,29 +191,40 @@ func httpFloor(dir string, n int, during time.Duration) (float64, error) {
 	go func() { _ = srv.Serve(l) }()
 	defer close(f.log)
 	defer srv.Close()
-	return hammer(n, during, "http://"+l.Addr().String()+"/v1/submitjob", func(r *http.Request) {
+	return Hammer(n, during, "http://"+l.Addr().String()+"/v1/submitjob", func(r *http.Request) {
 		r.Header.Set("X-Amz-Date", "20260101T000000Z")
-		r.Header.Set("Authorization", "AWS4-HMAC-SHA256 Signature="+f.sign("POST", "/v1/submitjob", r.URL.Host, "20260101T000000Z", []byte(submitBody)))
+		r.Header.Set("Authorization", "AWS4-HMAC-SHA256 Signature="+f.sign("POST", "/v1/submitjob", r.URL.Host, "20260101T000000Z", []byte(SubmitBody)))
 	})
 }
 
-// hammer posts submitBody from n clients for a while and gives the rate of answers 200.
-func hammer(n int, during time.Duration, url string, sign func(*http.Request)) (float64, error) {
+// Hammer posts SubmitBody from n clients for a while and gives the rate of answers 200.
+func Hammer(n int, during time.Duration, url string, sign func(*http.Request)) (float64, error) {
+	end := time.Now().Add(during)
+	rate, err := Post(n, url, func(int64) (string, bool) { return SubmitBody, time.Now().Before(end) }, func(r *http.Request, _ string) { sign(r) })
+	return rate, err
+}
+
+// Post posts from n clients what next gives, until that says no, and gives the rate of
+// answers 200; any other answer ends it. next is told how many came before.
+func Post(n int, url string, next func(int64) (string, bool), sign func(*http.Request, string)) (float64, error) {
 	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: n}}
 	defer client.CloseIdleConnections()
-	var count atomic.Int64
+	var count, done atomic.Int64
 	var failed atomic.Pointer[error]
 	start := time.Now()
-	end := start.Add(during)
 	var wg sync.WaitGroup
 	for range n {
 		wg.Go(func() {
-			for time.Now().Before(end) {
-				if err := post(client, url, sign); err != nil {
+			for failed.Load() == nil {
+				body, more := next(count.Add(1) - 1)
+				if !more {
+					return
+				}
+				if err := post(client, url, body, sign); err != nil {
 					failed.Store(&err)
 					return
 				}
-				count.Add(1)
+				done.Add(1)
 			}
 		})
 	}
@@ -216,15 +232,15 @@ func hammer(n int, during time.Duration, url string, sign func(*http.Request)) (
 	if e := failed.Load(); e != nil {
 		return 0, *e
 	}
-	return float64(count.Load()) / time.Since(start).Seconds(), nil
+	return float64(done.Load()) / time.Since(start).Seconds(), nil
 }
 
-func post(client *http.Client, url string, sign func(*http.Request)) error {
-	r, err := http.NewRequest(http.MethodPost, url, strings.NewReader(submitBody))
+func post(client *http.Client, url, text string, sign func(*http.Request, string)) error {
+	r, err := http.NewRequest(http.MethodPost, url, strings.NewReader(text))
 	if err != nil {
 		return err
 	}
-	sign(r)
+	sign(r, text)
 	resp, err := client.Do(r)
 	if err != nil {
 		return err

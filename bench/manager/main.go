@@ -1,0 +1,162 @@
+// Command manager measures the job manager end to end: a real server with its store, and
+// hosts that are made up. It prints a table of what must hold, what is wished for and what
+// was met.
+//
+//	go run ./bench/manager [-rows jobs,arrays,submit,pending,chunks] [-pending 1000000] [-jobs 20000] [-drover BINARY]
+//
+// The simulated workers speak the link protocol from this process and answer at once:
+// every attempt has run and succeeded when it is told of. So the figures are those of the
+// API, the decisions and the disk, with the cost of the clients and workers beside them on
+// the same processors. A job counts as settled when the report of its end was answered, and
+// so is durable. H is the rate of signed requests over HTTP against a bare server with a
+// group-committed log (bench/rig).
+//
+// With -pprof HOST:PORT the server is this program, and serves net/http/pprof there.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"net/http"
+	_ "net/http/pprof" // for -pprof
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+
+	"drover/bench/rig"
+	"drover/internal/cli"
+)
+
+// pprofAddress tells a server that is this program where to serve profiles.
+const pprofAddress = "DROVER_BENCH_PPROF"
+
+// bench is one run of the program.
+type bench struct {
+	drover  string
+	dir     string
+	pending int
+	jobs    int
+	hosts   int
+	table   []line
+}
+
+// line is one row of the table.
+type line struct {
+	what, measured, must, goal string
+	met                        bool
+}
+
+// bound is what must hold for a figure, and what is wished for.
+type bound struct {
+	must, goal float64
+	unit       string
+	least      bool // the figure must be at least so much, not at most
+}
+
+func (b *bench) row(what string, got float64, want bound) {
+	sign, met := "<=", got <= want.must
+	if want.least {
+		sign, met = ">=", got >= want.must
+	}
+	l := line{what: what, measured: number(got) + " " + want.unit, must: sign + " " + number(want.must), met: met}
+	if want.goal > 0 {
+		l.goal = number(want.goal)
+	}
+	b.table = append(b.table, l)
+	fmt.Printf("  %-64s %14s   must %s  goal %s  %s\n", l.what, l.measured, l.must, l.goal, map[bool]string{true: "met", false: "NOT MET"}[l.met])
+}
+
+// note prints a figure that has no bound of its own.
+func (b *bench) note(format string, args ...any) { fmt.Printf("  "+format+"\n", args...) }
+
+func number(v float64) string {
+	switch {
+	case v >= 100:
+		return fmt.Sprintf("%.0f", v)
+	case v >= 10:
+		return fmt.Sprintf("%.1f", v)
+	}
+	return fmt.Sprintf("%.2f", v)
+}
+
+var rows = []struct {
+	name string
+	run  func(*bench) error
+}{
+	{"jobs", (*bench).plainJobs},
+	{"arrays", (*bench).arrays},
+	{"submit", (*bench).submitRate},
+	{"pending", (*bench).manyPending},
+	{"chunks", (*bench).manyArrays},
+}
+
+func main() {
+	if address := os.Getenv(pprofAddress); address != "" && len(os.Args) > 1 && os.Args[1] == "serve" {
+		go func() { fmt.Fprintln(os.Stderr, http.ListenAndServe(address, nil)) }()
+		os.Exit(cli.Main(context.Background(), os.Args[1:]))
+	}
+	if err := run(); err != nil {
+		fmt.Fprintln(os.Stderr, "manager:", err)
+		os.Exit(1)
+	}
+}
+
+func run() error {
+	var names []string
+	for _, r := range rows {
+		names = append(names, r.name)
+	}
+	b := &bench{}
+	which := flag.String("rows", strings.Join(names, ","), "what to measure")
+	binary := flag.String("drover", "", "drover binary; built from this tree if empty")
+	profiles := flag.String("pprof", "", "address on which the server serves profiles")
+	flag.IntVar(&b.pending, "pending", 1_000_000, "jobs that wait")
+	flag.IntVar(&b.jobs, "jobs", 20_000, "jobs, or children, that run")
+	flag.IntVar(&b.hosts, "hosts", 4, "simulated hosts")
+	flag.Parse()
+	wanted := strings.Split(*which, ",")
+	for _, w := range wanted {
+		if !slices.Contains(names, w) {
+			return fmt.Errorf("no row %q; there are %s", w, strings.Join(names, ", "))
+		}
+	}
+	dir, err := os.MkdirTemp("", "drover-bench-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	b.dir = dir
+	if *profiles != "" {
+		if err := os.Setenv(pprofAddress, *profiles); err != nil {
+			return err
+		}
+		if *binary, err = os.Executable(); err != nil {
+			return err
+		}
+	}
+	if b.drover, err = rig.Build(dir, *binary); err != nil {
+		return err
+	}
+	fmt.Println(rig.Machine(), "GOMAXPROCS", runtime.GOMAXPROCS(0))
+	for _, r := range rows {
+		if !slices.Contains(wanted, r.name) {
+			continue
+		}
+		fmt.Println(r.name)
+		if err := r.run(b); err != nil {
+			return fmt.Errorf("%s: %w", r.name, err)
+		}
+	}
+	b.print()
+	return nil
+}
+
+// print writes the table in Markdown, for a note.
+func (b *bench) print() {
+	fmt.Println("\n| what | measured | must | goal | met |\n|---|---|---|---|---|")
+	for _, l := range b.table {
+		fmt.Printf("| %s | %s | %s | %s | %s |\n", l.what, l.measured, l.must, l.goal, map[bool]string{true: "yes", false: "no"}[l.met])
+	}
+}

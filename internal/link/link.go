@@ -23,8 +23,9 @@ import (
 	"drover/internal/core/resource"
 )
 
-// Version of the protocol. It rises when an older peer could misread a message.
-const Version = 1
+// Version of the protocol. It rises when an older peer could misread a message: one of
+// version 1 would run a pod's first image alone.
+const Version = 2
 
 // Timing of leases (reference: reliability contract F5, F6). The manager tells workers.
 const (

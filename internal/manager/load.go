@@ -260,11 +260,11 @@ func scanUnit(row store.Scanner) (UnitRow, error) {
 	var r UnitRow
 	var key, idx, status, fl, attempt, fence, ended int64
 	var code, cost *int64
-	var cause string
+	var cause, members string
 	var x job.Exit
 	u := &r.Unit
 	err := row.Scan(&key, &idx, &status, &fl, &u.StatusReason, &u.UserReason, &u.Ready, &attempt, &fence, &u.Host, &u.Environment, &u.Log, &u.Placed, &u.Started, &u.Stopped,
-		&u.AttemptWhy, &ended, &code, &x.Reason, &cause, &x.ErrorLine, &x.Usage.CPUMillis, &x.Usage.PeakMemKiB, &x.Usage.BytesIn, &x.Usage.BytesOut, &cost, &u.MemoryMiB)
+		&u.AttemptWhy, &ended, &code, &x.Reason, &cause, &x.ErrorLine, &x.Usage.CPUMillis, &x.Usage.PeakMemKiB, &x.Usage.BytesIn, &x.Usage.BytesOut, &cost, &u.MemoryMiB, &members)
 	if err != nil {
 		return r, err
 	}
@@ -277,6 +277,11 @@ func scanUnit(row store.Scanner) (UnitRow, error) {
 			x.Code = &c
 		}
 		x.Cause = job.Cause(cause)
+		if members != "" {
+			if err := json.Unmarshal([]byte(members), &x.Members); err != nil {
+				return r, fmt.Errorf("how the containers of an attempt ended cannot be read: %w", err)
+			}
+		}
 		u.Exit = &x
 	}
 	return r, nil

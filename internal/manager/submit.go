@@ -1,6 +1,7 @@
 package manager
 
 import (
+	"reflect"
 	"slices"
 
 	"drover/internal/core/fault"
@@ -131,7 +132,8 @@ func sameRequest(a, b *job.Spec) bool {
 		a.Need == b.Need && a.Image == b.Image && slices.Equal(a.Command, b.Command) && slices.Equal(a.Environment, b.Environment) &&
 		a.Retry.Attempts == b.Retry.Attempts && slices.Equal(a.Retry.Rules, b.Retry.Rules) && a.TimeoutSeconds == b.TimeoutSeconds &&
 		slices.EqualFunc(a.Dependencies, b.Dependencies, func(x, y job.Dependency) bool { return x.Kind == y.Kind && x.ID == y.ID }) &&
-		a.Share == b.Share && a.Priority == b.Priority && a.Stage == b.Stage && a.QuotaShare == b.QuotaShare && a.After == b.After && a.MaxRunning == b.MaxRunning && a.GrowMemory == b.GrowMemory && slices.Equal(a.Consumables, b.Consumables)
+		a.Share == b.Share && a.Priority == b.Priority && a.Stage == b.Stage && a.QuotaShare == b.QuotaShare && a.After == b.After && a.MaxRunning == b.MaxRunning && a.GrowMemory == b.GrowMemory && slices.Equal(a.Consumables, b.Consumables) &&
+		reflect.DeepEqual(a.Pod, b.Pod)
 }
 
 func (c *Core) acceptable(s *job.Spec, before siblings) error {

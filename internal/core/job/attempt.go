@@ -45,11 +45,12 @@ type Usage struct {
 
 // Exit is how an attempt ended, told by the worker.
 type Exit struct {
-	Code      *int32 `json:"code,omitempty"`      // absent when nothing ran
-	Reason    string `json:"reason,omitempty"`    // container.reason, e.g. ReasonMemory
-	Cause     Cause  `json:"cause,omitempty"`     // empty when it succeeded
-	ErrorLine string `json:"errorLine,omitempty"` // last line of output of a failed attempt, secrets masked, ≤ 512 bytes
-	Usage     Usage  `json:"usage"`
+	Code      *int32       `json:"code,omitempty"`      // absent when nothing ran
+	Reason    string       `json:"reason,omitempty"`    // container.reason, e.g. ReasonMemory
+	Cause     Cause        `json:"cause,omitempty"`     // empty when it succeeded
+	ErrorLine string       `json:"errorLine,omitempty"` // last line of output of a failed attempt, secrets masked, ≤ 512 bytes
+	Usage     Usage        `json:"usage"`
+	Members   []MemberExit `json:"members,omitempty"` // of a pod, in its order
 }
 
 // OK reports whether the attempt succeeded.
@@ -79,6 +80,7 @@ type Assignment struct {
 	Number         *int32          `json:"number,omitempty"` // of the child, as the job is told, where it is not Ref.Index: in a retry
 	TimeoutSeconds int32           `json:"timeoutSeconds,omitempty"`
 	Container      *Container      `json:"container,omitempty"` // as in Spec; shared, never written to
+	Pod            *Pod            `json:"pod,omitempty"`       // as in Spec; shared, never written to
 	Stage          string          `json:"stage,omitempty"`
 	Log            string          `json:"log"` // log stream in group /aws/batch/job
 }

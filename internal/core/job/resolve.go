@@ -18,6 +18,7 @@ type Override struct {
 	TimeoutSeconds int32
 	Priority       *int32
 	PropagateTags  *bool
+	Members        []MemberOverride
 }
 
 // Resolve puts a definition and what a submission says together: parameters over the
@@ -58,6 +59,12 @@ func Resolve(d *Definition, o *Override) (Spec, error) {
 		s.PropagateTags = *o.PropagateTags
 	}
 	var err error
+	if d.Pod != nil {
+		if s.Pod, err = d.Pod.Resolve(o.Members, s.Parameters); err == nil {
+			s.Need = s.Pod.Need()
+		}
+		return s, err
+	}
 	s.Command, err = Substitute(s.Command, s.Parameters)
 	return s, err
 }

@@ -109,7 +109,8 @@ type Spec struct {
 	MaxRunning     int32             `json:"maxRunning,omitempty"`  // children of an array that may run together, from the tag drover:max-running; 0 = all
 	Counted        bool              `json:"counted,omitempty"`     // its units count against the queue's MaxRunning; set by the manager
 	GrowMemory     bool              `json:"growMemory,omitempty"`  // an attempt that ran out of memory is retried with more, from the tag drover:on-oom
-	Container      *Container        `json:"container,omitempty"`   // nil = nothing beside the image asked for
+	Container      *Container        `json:"container,omitempty"`   // nil = nothing beside the image asked for; of a pod what all members share
+	Pod            *Pod              `json:"pod,omitempty"`         // several containers; then Image is the first's, Need the sum, and there is no Command
 	Stage          string            `json:"stage,omitempty"`       // s3:// URL of a staging plan (link.StagePlan), from the tag drover:stage
 	Token          string            `json:"token,omitempty"`       // idempotency token of the submitter
 	Detail         json.RawMessage   `json:"detail,omitempty"`      // the service's own words, for DescribeJobs to echo
@@ -141,6 +142,7 @@ type Definition struct {
 	PropagateTags  bool              `json:"propagateTags,omitempty"`
 	Priority       int32             `json:"priority,omitempty"`
 	Consumables    []ConsumableNeed  `json:"consumables,omitempty"`
+	Pod            *Pod              `json:"pod,omitempty"`    // as in Spec
 	Detail         json.RawMessage   `json:"detail,omitempty"` // the registration as it came, to echo
 }
 

@@ -38,9 +38,9 @@ func loadProg(t *testing.T, api *client.Client) string {
 }
 
 // withContainers is a server whose worker has seen the engine.
-func withContainers(t *testing.T) *server {
+func withContainers(t *testing.T, settings ...string) *server {
 	t.Helper()
-	s := serve(t)
+	s := serve(t, settings...)
 	s.await(20*time.Second, "the worker runs containers", func() bool {
 		out, err := exec.Command(binary, "hosts", "--data", s.data, "--json").Output()
 		return err == nil && bytes.Contains(out, []byte(`"docker"`))
@@ -179,9 +179,8 @@ func TestBoto3InContainer(t *testing.T) {
 		t.Skip("SKIP: python3 has no boto3")
 	}
 	lines := strings.Fields(string(where))
-	t.Setenv("DROVER_ALLOW_VOLUME", "/usr,"+lines[1])
 	image := dockertest.HostImage(t, api)
-	s := withContainers(t)
+	s := withContainers(t, "DROVER_ALLOW_VOLUME=/usr,"+lines[1])
 	s.defineImage("python", image, func(p *types.ContainerProperties) {
 		for i, dir := range []string{"/usr", lines[1]} {
 			name := "v" + strconv.Itoa(i)

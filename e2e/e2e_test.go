@@ -54,11 +54,12 @@ type server struct {
 	endpoint string
 	cmd      *exec.Cmd
 	client   *wire.Client
+	settings []string // NAME=value of its own environment
 }
 
-func serve(t *testing.T) *server {
+func serve(t *testing.T, settings ...string) *server {
 	t.Helper()
-	s := &server{t: t, data: filepath.Join(t.TempDir(), "data")}
+	s := &server{t: t, data: filepath.Join(t.TempDir(), "data"), settings: settings}
 	s.start()
 	creds, err := keys.LoadOrCreate(filepath.Join(s.data, "credentials"))
 	if err != nil {
@@ -82,7 +83,7 @@ func (s *server) start() {
 	defer log.Close()
 	s.cmd = exec.Command(binary, "serve", "--data", s.data, "--listen", "127.0.0.1:0")
 	s.cmd.Stdout, s.cmd.Stderr = log, log
-	s.cmd.Env = clean(os.Environ())
+	s.cmd.Env = append(clean(os.Environ()), s.settings...)
 	if err := s.cmd.Start(); err != nil {
 		s.t.Fatal(err)
 	}

@@ -42,6 +42,7 @@ func result[T any](t *testing.T, out []byte) T {
 // first, whose error carries the job's log, then the mended one, which goes on where the
 // first ended.
 func TestLuigi(t *testing.T) {
+	t.Parallel()
 	python := pythonWith(t, "boto3", "luigi.contrib.batch", "luigi.contrib.s3")
 	step, err := filepath.Abs("testdata/pipeline_step.py")
 	if err != nil {

@@ -51,7 +51,8 @@ func checkContainer(c *types.ContainerProperties, fargate bool) error {
 }
 
 // checkHostImage refuses what a process of the host cannot honour, so that nothing is
-// dropped in silence. Empty lists and false flags ask for nothing and pass.
+// dropped in silence. Empty lists, empty structures and false flags ask for nothing and pass:
+// Metaflow sends an empty linuxParameters with every definition.
 func checkHostImage(c *types.ContainerProperties) error {
 	member := present(
 		"volumes", len(c.Volumes) > 0,
@@ -60,7 +61,7 @@ func checkHostImage(c *types.ContainerProperties) error {
 		"user", aws.ToString(c.User) != "",
 		"privileged", aws.ToBool(c.Privileged),
 		"readonlyRootFilesystem", aws.ToBool(c.ReadonlyRootFilesystem),
-		"linuxParameters", c.LinuxParameters != nil,
+		"linuxParameters", asksOfLinux(c.LinuxParameters),
 		"secrets", len(c.Secrets) > 0,
 		"logConfiguration", c.LogConfiguration != nil,
 		"networkConfiguration", c.NetworkConfiguration != nil,
@@ -74,6 +75,11 @@ func checkHostImage(c *types.ContainerProperties) error {
 		return invalid("%s needs a container: image %q runs the command as a process of the worker's host; leave %s out or name a container image", member, job.HostImage, member)
 	}
 	return nil
+}
+
+func asksOfLinux(l *types.LinuxParameters) bool {
+	return l != nil && (len(l.Devices) > 0 || len(l.Tmpfs) > 0 || aws.ToBool(l.InitProcessEnabled) ||
+		l.MaxSwap != nil || l.Swappiness != nil || l.SharedMemorySize != nil)
 }
 
 func checkVolumes(c *types.ContainerProperties) error {

@@ -121,7 +121,7 @@ func TestHostImageRefusesContainerMembers(t *testing.T) {
 		"user":                   func(c *types.ContainerProperties) { c.User = aws.String("root") },
 		"privileged":             func(c *types.ContainerProperties) { c.Privileged = aws.Bool(true) },
 		"readonlyRootFilesystem": func(c *types.ContainerProperties) { c.ReadonlyRootFilesystem = aws.Bool(true) },
-		"linuxParameters":        func(c *types.ContainerProperties) { c.LinuxParameters = &types.LinuxParameters{} },
+		"linuxParameters":        func(c *types.ContainerProperties) { c.LinuxParameters = &types.LinuxParameters{MaxSwap: aws.Int32(0)} },
 		"secrets": func(c *types.ContainerProperties) {
 			c.Secrets = []types.Secret{{Name: aws.String("s"), ValueFrom: aws.String("x")}}
 		},
@@ -144,9 +144,10 @@ func TestHostImageRefusesContainerMembers(t *testing.T) {
 		in.ContainerProperties.Image = aws.String("busybox")
 		w.register(t, in)
 	}
-	// False flags and empty lists ask for nothing.
+	// False flags, empty lists and empty structures ask for nothing.
 	in := hostJob("nothing")
 	in.ContainerProperties.Privileged, in.ContainerProperties.Volumes, in.ContainerProperties.Ulimits = aws.Bool(false), []types.Volume{}, []types.Ulimit{}
+	in.ContainerProperties.LinuxParameters = &types.LinuxParameters{Devices: []types.Device{}, InitProcessEnabled: aws.Bool(false)}
 	w.register(t, in)
 }
 

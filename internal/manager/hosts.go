@@ -49,7 +49,7 @@ func (c *Core) hold(e *entry, i int32, now Instant) {
 		h = c.addHost(HostRow{ID: u.Host}, now)
 	}
 	h.live[job.Ref{Key: e.spec.Key, Index: i}] = e
-	c.sched.Take(job.Ref{Key: e.spec.Key, Index: i}, e.spec.Queue, e.demand(i), u.Host, u.Environment, u.Placed)
+	c.sched.Take(job.Ref{Key: e.spec.Key, Index: i}, e.spec.Queue, e.demand(i), []string{u.Host}, u.Environment, u.Placed)
 }
 
 // free gives back what an attempt held.

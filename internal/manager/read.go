@@ -16,7 +16,8 @@ func (m *Manager) exists(ctx context.Context, id job.ID, index int32) error {
 	return m.db.View(ctx, func(tx *store.Tx) error {
 		var size int64
 		err := tx.Row(`SELECT size FROM jobs WHERE id = $1`, id[:]).Scan(&size)
-		if isNoRows(err) || err == nil && index != job.Whole && int64(index) >= size {
+		_, node := job.NodeOf(index)
+		if isNoRows(err) || err == nil && index != job.Whole && !node && int64(index) >= size {
 			return client("Job %s does not exist", job.Name(id, index))
 		}
 		return err
@@ -72,7 +73,7 @@ func describe(tx *store.Tx, id job.ID, index int32) (View, bool, error) {
 		return View{}, false, err
 	}
 	s, r := l.Spec, &l.Row
-	if index != job.Whole && index >= s.Size {
+	if n, node := job.NodeOf(index); node && (s.Nodes == nil || n >= s.Nodes.Count) || index != job.Whole && !node && index >= s.Size {
 		return View{}, false, nil
 	}
 	s.Tags = r.Tags

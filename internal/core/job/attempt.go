@@ -81,6 +81,7 @@ type Assignment struct {
 	TimeoutSeconds int32           `json:"timeoutSeconds,omitempty"`
 	Container      *Container      `json:"container,omitempty"` // as in Spec; shared, never written to
 	Pod            *Pod            `json:"pod,omitempty"`       // as in Spec; shared, never written to
+	Seat           *Seat           `json:"seat,omitempty"`      // of a node of a multi-node parallel job
 	Stage          string          `json:"stage,omitempty"`
 	Log            string          `json:"log"` // log stream in group /aws/batch/job
 }
@@ -99,7 +100,8 @@ func (a *Assignment) Child() int32 {
 // Report is one thing a worker says about an attempt.
 type Report struct {
 	Lease
-	Started bool  `json:"started,omitempty"` // the command runs
-	Exit    *Exit `json:"exit,omitempty"`    // the attempt ended
-	At      int64 `json:"at"`                // µs since 1970, by the worker's clock
+	Started bool   `json:"started,omitempty"` // the command runs
+	Address string `json:"address,omitempty"` // with Started, of a node: the IPv4 address at which other nodes reach it
+	Exit    *Exit  `json:"exit,omitempty"`    // the attempt ended
+	At      int64  `json:"at"`                // µs since 1970, by the worker's clock
 }

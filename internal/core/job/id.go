@@ -90,10 +90,14 @@ func (r Ref) Compare(o Ref) int {
 	return 0
 }
 
-// Name writes a unit's public id: the UUID, with ":index" for an array child.
+// Name writes a unit's public id: the UUID, with ":index" for an array child and "#node" for
+// a node of a multi-node parallel job.
 func Name(id ID, index int32) string {
 	if index == Whole {
 		return id.String()
+	}
+	if n, ok := NodeOf(index); ok {
+		return id.String() + "#" + strconv.Itoa(int(n))
 	}
 	return id.String() + ":" + strconv.Itoa(int(index))
 }
@@ -101,13 +105,20 @@ func Name(id ID, index int32) string {
 // ParseName reads what Name writes.
 func ParseName(s string) (ID, int32, bool) {
 	u, i, child := strings.Cut(s, ":")
+	node := false
+	if !child {
+		u, i, node = strings.Cut(s, "#")
+	}
 	id, ok := ParseID(u)
-	if !ok || !child {
+	if !ok || !child && !node {
 		return id, Whole, ok
 	}
 	n, err := strconv.ParseInt(i, 10, 32)
 	if err != nil || n < 0 || i != strconv.Itoa(int(n)) {
 		return id, Whole, false
+	}
+	if node {
+		return id, Node(int32(n)), n < MaxNodes
 	}
 	return id, int32(n), true
 }

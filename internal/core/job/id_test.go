@@ -13,7 +13,7 @@ func TestIDRoundTrip(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var id job.ID
 		copy(id[:], rapid.SliceOfN(rapid.Byte(), 16, 16).Draw(t, "id"))
-		index := rapid.Int32Range(job.Whole, 1<<31-1).Draw(t, "index")
+		index := rapid.Int32Range(job.Node(job.MaxNodes-1), 1<<31-1).Draw(t, "index")
 		name := job.Name(id, index)
 		if got, i, ok := job.ParseName(name); !ok || got != id || i != index {
 			t.Fatalf("%q was read as %s %d %t", name, got, i, ok)
@@ -28,7 +28,7 @@ func TestIDRoundTrip(t *testing.T) {
 
 func FuzzParseName(f *testing.F) {
 	const id = "0190b3c2-7d1e-7abc-8def-0123456789ab"
-	for _, s := range []string{id, id + ":0", id + ":12", id + ":", id + ":-1", id + ":+1", id + ":01", id + ":2147483648", "", ":", id[:35], id + "0", "0190b3c2_7d1e-7abc-8def-0123456789ab"} {
+	for _, s := range []string{id, id + ":0", id + ":12", id + ":", id + ":-1", id + ":+1", id + ":01", id + ":2147483648", id + "#0", id + "#12", id + "#", id + "#01", id + "#1000", id + ":1#2", id + "#1:2", "", ":", id[:35], id + "0", "0190b3c2_7d1e-7abc-8def-0123456789ab"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {

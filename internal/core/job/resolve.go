@@ -19,6 +19,7 @@ type Override struct {
 	Priority       *int32
 	PropagateTags  *bool
 	Members        []MemberOverride
+	Nodes          *NodesOverride // of a multi-node parallel job, in place of command, environment and need
 }
 
 // Resolve puts a definition and what a submission says together: parameters over the
@@ -64,6 +65,15 @@ func Resolve(d *Definition, o *Override) (Spec, error) {
 			s.Need = s.Pod.Need()
 		}
 		return s, err
+	}
+	if d.Nodes != nil {
+		s.Nodes, s.Consumables, err = d.Nodes.resolve(o.Nodes, s.Parameters)
+		if err != nil {
+			return s, err
+		}
+		w := &s.Nodes.Of(s.Nodes.Main).Work
+		s.Image, s.Command, s.Environment, s.Need, s.Container = w.Image, w.Command, w.Environment, w.Need, w.Container
+		return s, nil
 	}
 	s.Command, err = Substitute(s.Command, s.Parameters)
 	return s, err

@@ -111,6 +111,7 @@ type Spec struct {
 	GrowMemory     bool              `json:"growMemory,omitempty"`  // an attempt that ran out of memory is retried with more, from the tag drover:on-oom
 	Container      *Container        `json:"container,omitempty"`   // nil = nothing beside the image asked for; of a pod what all members share
 	Pod            *Pod              `json:"pod,omitempty"`         // several containers; then Image is the first's, Need the sum, and there is no Command
+	Nodes          *Nodes            `json:"nodes,omitempty"`       // of a multi-node parallel job; image, command, environment, need and container are then those of its main node
 	Stage          string            `json:"stage,omitempty"`       // s3:// URL of a staging plan (link.StagePlan), from the tag drover:stage
 	Token          string            `json:"token,omitempty"`       // idempotency token of the submitter
 	Detail         json.RawMessage   `json:"detail,omitempty"`      // the service's own words, for DescribeJobs to echo
@@ -143,6 +144,7 @@ type Definition struct {
 	Priority       int32             `json:"priority,omitempty"`
 	Consumables    []ConsumableNeed  `json:"consumables,omitempty"`
 	Pod            *Pod              `json:"pod,omitempty"`    // as in Spec
+	Nodes          *NodeTemplate     `json:"nodes,omitempty"`  // of a multi-node parallel definition; then it has no image, command, environment and need of its own
 	Detail         json.RawMessage   `json:"detail,omitempty"` // the registration as it came, to echo
 }
 

@@ -15,6 +15,7 @@ type Unit struct {
 	Environment  string // compute environment of the current or latest attempt
 	MemoryMiB    int64  // of the current or next attempt; 0 = what the job asks for
 	Log          string // log stream of the current or latest attempt
+	Address      string // of a node that has started: the IPv4 address at which others reach it
 	Ready        int64  // when it first became RUNNABLE by itself; 0 = with its whole array
 	Placed       int64  // when the current attempt got its lease (µs)
 	Started      int64  // when it began to run; 0 = not yet
@@ -49,7 +50,8 @@ type Event struct {
 	Exit                   *Exit
 	Reason                 string
 	Host, Environment, Log string
-	At                     int64 // when it happened, if that was before now (µs); 0 = now
+	Address                string // with Start, of a node
+	At                     int64  // when it happened, if that was before now (µs); 0 = now
 }
 
 // Change says what a step did, for the caller to record and to act on.
@@ -130,7 +132,7 @@ func place(u Unit, ev Event, now int64) (Unit, error) {
 	u.Attempt++
 	u.Fence++
 	u.Host, u.Environment, u.Log = ev.Host, ev.Environment, ev.Log
-	u.Placed, u.Started, u.Stopped, u.Exit, u.AttemptWhy = now, 0, 0, nil, ""
+	u.Placed, u.Started, u.Stopped, u.Exit, u.AttemptWhy, u.Address = now, 0, 0, nil, "", ""
 	return u, nil
 }
 
@@ -151,7 +153,7 @@ func start(u Unit, ev Event, now int64) (Unit, error) {
 		return u, Settled(ev.Fence)
 	}
 	if u.Status == Starting {
-		u.Status, u.Started = Running, when(ev.At, u.Placed, now)
+		u.Status, u.Started, u.Address = Running, when(ev.At, u.Placed, now), ev.Address
 	}
 	return u, nil // already running: a repeated report
 }

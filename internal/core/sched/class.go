@@ -12,14 +12,17 @@ import (
 type classKey struct {
 	Shape
 	Priority, Timeout, Nodes int32
-	tokens                   string
+	tokens, gang             string
 }
 
 // class is an interned classKey. Decisions are made per class, not per unit.
 type class struct {
 	classKey
-	tokens []Token
-	lists  int32 // FIFOs in which units of it wait
+	tokens   []Token
+	sections []section // its nodes, in their order
+	largest  []section // the same, as hosts are looked for
+	whole    resource.Vector
+	lists    int32 // FIFOs in which units of it wait
 }
 
 // manyClasses is how many classes of which nothing waits are kept before the table is swept.
@@ -27,7 +30,10 @@ const manyClasses = 64
 
 // intern gives the number of a demand's class.
 func (s *State) intern(d *Demand) int32 {
-	k := classKey{Shape: d.Shape, Priority: d.Priority, Timeout: d.Timeout, Nodes: d.nodes()}
+	k := classKey{Shape: d.Shape, Priority: d.Priority, Timeout: d.Timeout, Nodes: d.nodes(), gang: d.gangKey()}
+	if k.gang != "" {
+		k.Shape = Shape{}
+	}
 	if len(d.Tokens) > 0 {
 		var b strings.Builder
 		for _, t := range d.Tokens {
@@ -51,8 +57,10 @@ func (s *State) intern(d *Demand) int32 {
 		s.needs = append(s.needs, resource.Vector{})
 		s.priorities = append(s.priorities, 0)
 	}
-	s.classes[c] = class{classKey: k, tokens: d.Tokens}
-	s.needs[c], s.priorities[c] = k.Need, k.Priority
+	list := d.sections()
+	whole, least := measure(list)
+	s.classes[c] = class{classKey: k, tokens: d.Tokens, sections: list, largest: largestFirst(list), whole: whole}
+	s.needs[c], s.priorities[c] = least, k.Priority
 	s.classOf[k] = c
 	s.wide.add(c)
 	s.near.remove(c)
@@ -71,15 +79,6 @@ func (s *State) sweepClasses() {
 			}
 		}
 	}
-}
-
-func (d *Demand) nodes() int32 { return max(d.Nodes, 1) }
-
-// whole is what all nodes of a unit hold together.
-func (c *class) whole() resource.Vector { return times(c.Need, int64(c.Nodes)) }
-
-func times(v resource.Vector, n int64) resource.Vector {
-	return resource.Vector{MilliVCPU: v.MilliVCPU * n, MemoryMiB: v.MemoryMiB * n, GPU: v.GPU * n}
 }
 
 // fitting adds to b the classes of which a unit (of a gang a node) fits into free.

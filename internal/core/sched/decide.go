@@ -417,9 +417,9 @@ func (s *State) place(q *queue, sh *share, c int32, own *hold) (Placement, bool)
 
 // room is the first environment of the queue that takes a unit of the class.
 func (s *State) room(q *queue, c *class, own *hold) *environment {
-	need := c.whole().MilliVCPU
+	need := c.whole.MilliVCPU
 	for _, e := range q.envs {
-		if !e.takes(c.Shape) || e.used+need > e.MaxMilliVCPU || q.fair != nil && e.used+need > q.ceiling(e.MaxMilliVCPU, s.now) {
+		if !e.takes(c) || e.used+need > e.MaxMilliVCPU || q.fair != nil && e.used+need > q.ceiling(e.MaxMilliVCPU, s.now) {
 			if q.fair != nil && q.fair.ComputeReservation > 0 {
 				s.due = min(s.due, s.now+10*second) // shares stop being active as time passes
 			}
@@ -433,35 +433,32 @@ func (s *State) room(q *queue, c *class, own *hold) *environment {
 	return nil
 }
 
-func (e *environment) takes(shape Shape) bool {
-	return e.Enabled && !e.gone && (shape.Executor != Process || e.HostJobs)
+func (e *environment) takes(c *class) bool {
+	return e.Enabled && !e.gone && (e.HostJobs || !c.uses(Process))
 }
 
 // find chooses the hosts of a unit, into s.found.
 func (s *State) find(q *queue, c int32, pack bool, own *hold) bool {
-	s.found = s.found[:0]
-	for range s.classes[c].Nodes {
-		i := s.findOne(q, c, pack, own)
-		if i < 0 {
-			return false
-		}
-		s.found = append(s.found, i)
+	if s.classes[c].Nodes > 1 {
+		return s.findGang(q, c, pack, own)
 	}
+	s.found = s.found[:0]
+	i := s.findOne(q, c, s.classes[c].sections[0].Shape, pack, own)
+	if i < 0 {
+		return false
+	}
+	s.found = append(s.found, i)
 	return true
 }
 
-func (s *State) findOne(q *queue, c int32, pack bool, own *hold) int32 {
+// findOne chooses a host for one node of a class, which the gang does not have yet.
+func (s *State) findOne(q *queue, c int32, shape Shape, pack bool, own *hold) int32 {
 	k := &s.classes[c]
 	best := int32(-1)
 	consider := func(i int32) {
 		h := &s.hosts[i]
-		if !h.open || h.gone || !k.Need.Fits(h.free) || !h.has(k.Executor) || !s.yields(i, q, k, own) {
+		if !h.open || h.gone || h.picked != 0 || !shape.Need.Fits(h.free) || !h.has(shape.Executor) || !s.yields(i, q, k, shape.Need, own) {
 			return
-		}
-		for _, o := range s.found {
-			if o == i {
-				return
-			}
 		}
 		if best < 0 || pack && h.free.MilliVCPU < s.hosts[best].free.MilliVCPU || !pack && h.free.MilliVCPU > s.hosts[best].free.MilliVCPU {
 			best = i
@@ -482,7 +479,7 @@ func (s *State) findOne(q *queue, c int32, pack bool, own *hold) int32 {
 			consider(i)
 		}
 	case wide:
-		if i := s.search(k, pack, s.found); i >= 0 {
+		if i := s.search(shape, pack); i >= 0 {
 			return i
 		}
 		for _, h := range s.holds {
@@ -501,10 +498,10 @@ func (s *State) findOne(q *queue, c int32, pack bool, own *hold) int32 {
 // start places the head of a class on the hosts that find found.
 func (s *State) start(q *queue, sh *share, c int32, e *environment, own *hold) Placement {
 	k := &s.classes[c]
-	u := run{queue: q, share: sh, env: e, host: s.found[0], need: k.Need, tokens: k.tokens, placed: s.now}
+	u := run{queue: q, share: sh, env: e, part: part{s.found[0], k.need(0)}, tokens: k.tokens, placed: s.now}
 	p := Placement{Environment: e.Name, Host: s.hosts[s.found[0]].id}
-	for _, i := range s.found[1:] {
-		u.rest = append(u.rest, i)
+	for n, i := range s.found[1:] {
+		u.rest = append(u.rest, part{i, k.need(n + 1)})
 		p.Others = append(p.Others, s.hosts[i].id)
 	}
 	if run := int64(k.Timeout) * second; run > 0 {
@@ -512,11 +509,11 @@ func (s *State) start(q *queue, sh *share, c int32, e *environment, own *hold) P
 	} else if q.expected > 0 {
 		u.end = s.now + q.expected
 	}
-	for _, i := range s.found {
-		s.spend(i, q, k, own)
+	for n, i := range s.found {
+		s.spend(i, q, k, k.need(n), own)
 	}
 	if h := e.hold; h != nil && h != own && !h.over(s, q, k) {
-		h.spare -= k.whole().MilliVCPU
+		h.spare -= k.whole.MilliVCPU
 	}
 	first := sh.front == c
 	u.ref = s.pop(q, sh, c)

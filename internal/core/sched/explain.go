@@ -98,7 +98,7 @@ func (x *asking) barred() (Reason, bool) {
 		return because(CodeToken, "consumable resource %s: asked %d, available %d of %d", t.Name, t.Quantity, k.total-k.used, k.total).remedy("wait for jobs that hold it to end, or raise its total"), true
 	}
 	if sh := x.share; !sh.within(x.class) {
-		v := x.class.whole()
+		v := x.class.whole
 		if sh.limit.MilliVCPU > 0 && sh.running.MilliVCPU+v.MilliVCPU > sh.limit.MilliVCPU {
 			return because(CodeQuota, "quota share %s runs %s of its %s vCPUs, the job asks %s", x.name, resource.FormatVCPU(sh.running.MilliVCPU),
 				resource.FormatVCPU(sh.limit.MilliVCPU), resource.FormatVCPU(v.MilliVCPU)).remedy("wait for jobs of the share to end, or raise its limit"), true
@@ -111,11 +111,11 @@ func (x *asking) barred() (Reason, bool) {
 // check runs the placement's own checks in order; the later one fails, the higher its rank.
 func (x *asking) check(name string) (Reason, int) {
 	e := x.s.environment(name)
-	v := x.class.whole().MilliVCPU
+	v := x.class.whole.MilliVCPU
 	switch {
 	case e == nil || e.gone || !e.Enabled:
 		return because(CodeDisabled, "compute environment %s is disabled", name).remedy("enable it with UpdateComputeEnvironment"), 0
-	case x.class.Executor == Process && !e.HostJobs:
+	case x.class.uses(Process) && !e.HostJobs:
 		return because(CodeHostJobs, "image host means a process of the host, and compute environment %s does not allow that", name).remedy("use the environment local, or tag this one drover:host-jobs=true"), 1
 	case v > e.MaxMilliVCPU:
 		return because(CodeEnvironment, "asked %s vCPUs, compute environment %s has maxvCpus %s", resource.FormatVCPU(v), name, resource.FormatVCPU(e.MaxMilliVCPU)).remedy("ask for less or raise maxvCpus"), 2
@@ -128,16 +128,31 @@ func (x *asking) check(name string) (Reason, int) {
 
 // hosts looks for hosts that could run the unit if they were empty.
 func (x *asking) hosts() (Reason, int) {
+	for _, g := range x.class.sections {
+		if r, n := x.able(g.Shape); n > 0 {
+			return r, n
+		}
+	}
+	if nodes := x.class.Nodes; nodes > 1 {
+		if seats := x.s.seats(x.class, x.s.empty, nil); seats < nodes {
+			return because(CodeGang, "the job needs %d nodes at once, the connected hosts have room for %d", nodes, seats).remedy("add hosts, or ask for fewer or smaller nodes"), 5
+		}
+	}
+	return Reason{}, 0
+}
+
+// able looks for a host that could run a unit, or a node of one, if it were empty.
+func (x *asking) able(shape Shape) (Reason, int) {
 	var open, able, large int
 	var widest resource.Vector
-	need := x.class.Need
+	need := shape.Need
 	for _, i := range x.s.byID {
 		h := &x.s.hosts[i]
 		if !h.open {
 			continue
 		}
 		open++
-		if !h.has(x.class.Executor) {
+		if !h.has(shape.Executor) {
 			continue
 		}
 		able++
@@ -151,7 +166,7 @@ func (x *asking) hosts() (Reason, int) {
 	switch {
 	case open == 0:
 		return because(CodeNoHost, "no worker is connected").remedy("start one with drover worker, or wait for it to come back"), 3
-	case able == 0 && x.class.Executor == Docker:
+	case able == 0 && shape.Executor == Docker:
 		return because(CodeEngine, "the job's image needs a container engine, and no connected host has one").remedy("use image host, or install a container engine on a host"), 4
 	case able == 0:
 		return because(CodeNoHost, "no connected host runs processes").remedy("start one with drover worker"), 4
@@ -161,8 +176,6 @@ func (x *asking) hosts() (Reason, int) {
 			missing = "no host has all of what it asks"
 		}
 		return because(CodeResource, "no host is large enough: %s", missing).remedy("ask for less, or add a larger host"), 5
-	case large < int(x.class.Nodes):
-		return because(CodeGang, "the job needs %d nodes at once, %d hosts are large enough", x.class.Nodes, large).remedy("add hosts, or ask for fewer nodes"), 5
 	}
 	return Reason{}, 0
 }
@@ -170,7 +183,7 @@ func (x *asking) hosts() (Reason, int) {
 // room looks at what is free now in an environment and on hosts.
 func (x *asking) room(e *environment) (Reason, int) {
 	s, q, c := x.s, x.queue, x.class
-	v := c.whole().MilliVCPU
+	v := c.whole.MilliVCPU
 	vcpu := resource.FormatVCPU
 	if e.used+v > e.MaxMilliVCPU {
 		return because(CodeCapacity, "compute environment %s runs %s of its %s vCPUs, the job asks %s", e.Name, vcpu(e.used), vcpu(e.MaxMilliVCPU), vcpu(v)).remedy("wait for jobs to end, or raise maxvCpus"), 6
@@ -180,22 +193,54 @@ func (x *asking) room(e *environment) (Reason, int) {
 			q.fair.ComputeReservation, vcpu(most), q.active(s.now)).remedy("wait for jobs to end, or lower computeReservation"), 6
 	}
 	if h := e.hold; h != nil && !x.mine(h) && !h.over(s, q, c) && v > h.spare {
-		return because(CodeHold, "the free vCPUs of compute environment %s are kept for job queue %s, whose first job asks %s", e.Name, h.queue.Name, vcpu(s.classes[h.class].whole().MilliVCPU)).remedy("wait for that job to start, or give this one a timeout, so that it may go first"), 7
+		return because(CodeHold, "the free vCPUs of compute environment %s are kept for job queue %s, whose first job asks %s", e.Name, h.queue.Name, vcpu(s.classes[h.class].whole.MilliVCPU)).remedy("wait for that job to start, or give this one a timeout, so that it may go first"), 7
+	}
+	if c.Nodes > 1 {
+		return x.gang()
 	}
 	free, fits, held := x.free()
 	switch {
-	case fits < int(c.Nodes) && fits > 0 && held == nil:
-		return because(CodeGang, "the job needs %d nodes at once, %d have room", c.Nodes, fits).remedy("wait for jobs to end, or add hosts"), 8
-	case fits >= int(c.Nodes):
+	case fits:
 		return x.turn()
 	case held != nil:
-		text := "the room on the hosts is kept for the first job of queue " + held.queue.Name
-		if held.known {
-			text += fmt.Sprintf(", which starts within %d s", (held.shadow-s.now)/second)
-		}
-		return because(CodeHold, "%s; the job asks %s vCPUs and would delay it", text, vcpu(v)).remedy("wait for that job to start, or give this one a timeout, so that it may go first"), 8
+		return behind(s, held, v)
 	}
-	return because(CodeCapacity, "hosts are busy: %s", c.Need.Missing(free)).remedy("wait for jobs to end, or add a host"), 7
+	return because(CodeCapacity, "hosts are busy: %s", c.sections[0].Need.Missing(free)).remedy("wait for jobs to end, or add a host"), 7
+}
+
+// behind explains a unit that would fit where room is kept for another.
+func behind(s *State, held *hold, milliVCPU int64) (Reason, int) {
+	text := "the room on the hosts is kept for the first job of queue " + held.queue.Name
+	if held.known {
+		text += fmt.Sprintf(", which starts within %d s", (held.shadow-s.now)/second)
+	}
+	return because(CodeHold, "%s; the job asks %s vCPUs and would delay it", text, resource.FormatVCPU(milliVCPU)).remedy("wait for that job to start, or give this one a timeout, so that it may go first"), 8
+}
+
+// gang looks how many nodes have room now, and how many would have if nothing were kept.
+func (x *asking) gang() (Reason, int) {
+	var held *hold
+	seats := x.s.seats(x.class, func(i int32) (resource.Vector, bool) {
+		h := &x.s.hosts[i]
+		if h.hold != nil && !x.mine(h.hold) && !h.hold.over(x.s, x.queue, x.class) {
+			held = h.hold
+			return h.free, false
+		}
+		return h.free, h.open && !h.gone
+	}, nil)
+	nodes := x.class.Nodes
+	if seats >= nodes {
+		return x.turn()
+	}
+	if held != nil {
+		all := x.s.seats(x.class, func(i int32) (resource.Vector, bool) {
+			return x.s.hosts[i].free, x.s.hosts[i].open && !x.s.hosts[i].gone
+		}, nil)
+		if all >= nodes {
+			return behind(x.s, held, x.class.whole.MilliVCPU)
+		}
+	}
+	return because(CodeGang, "the job needs %d nodes at once, %d have room", nodes, seats).remedy("wait for jobs to end, or add hosts"), 8
 }
 
 // mine reports whether room is kept for a unit of the very class.
@@ -203,16 +248,17 @@ func (x *asking) mine(h *hold) bool {
 	return h.share == x.share && &x.s.classes[h.class] == x.class
 }
 
-// free counts the hosts on which a node fits now, and finds what is kept for others there.
-func (x *asking) free() (widest resource.Vector, fits int, held *hold) {
+// free looks for a host on which the unit fits now, and finds what is kept for others there.
+func (x *asking) free() (widest resource.Vector, fits bool, held *hold) {
+	shape := x.class.sections[0].Shape
 	for _, i := range x.s.byID {
 		h := &x.s.hosts[i]
-		if !h.open || !h.has(x.class.Executor) || !x.class.Need.Fits(h.capacity) {
+		if !h.open || !h.has(shape.Executor) || !shape.Need.Fits(h.capacity) {
 			continue
 		}
-		if x.class.Need.Fits(h.free) {
-			if x.s.yields(i, x.queue, x.class, nil) || x.mine(h.hold) {
-				fits++
+		if shape.Need.Fits(h.free) {
+			if x.s.yields(i, x.queue, x.class, shape.Need, nil) || x.mine(h.hold) {
+				fits = true
 			} else {
 				held = h.hold
 			}

@@ -1,6 +1,7 @@
 package sched
 
 import (
+	"cmp"
 	"slices"
 
 	"drover/internal/core/resource"
@@ -16,6 +17,7 @@ type hold struct {
 	class  int32
 	order  int64
 	hosts  []int32
+	needs  []resource.Vector // per host: what the unit takes there
 	beside []resource.Vector // per host: what is left beside the unit at that time
 	env    *environment
 	spare  int64 // milli vCPU of env left beside the unit
@@ -60,7 +62,7 @@ func (s *State) letGo(h *hold) {
 			k.hold = nil
 		}
 	}
-	h.hosts, h.beside, h.env = nil, nil, nil
+	h.hosts, h.needs, h.beside, h.env = nil, nil, nil, nil
 }
 
 // reserve keeps room for the first unit of a queue, which does not fit now. Room on the
@@ -96,14 +98,14 @@ func (s *State) refresh(h *hold) {
 	if len(h.hosts) == 0 && s.find(h.queue, h.class, false, h) {
 		return // there are hosts enough: it lacks something else
 	}
-	if len(h.hosts) != int(c.Nodes) {
+	if len(h.hosts) == 0 {
 		s.chooseHosts(h, c)
 	}
 	for n, i := range h.hosts {
-		at, known, rest, ok := s.hostFits(i, c)
+		at, known, rest, ok := s.hostFits(i, h.needs[n])
 		if !ok { // the host became too small
 			hosts := h.hosts
-			h.hosts, h.beside = nil, nil
+			h.hosts, h.needs, h.beside = nil, nil, nil
 			for _, i := range hosts {
 				s.hosts[i].hold = nil
 				s.opened(i)
@@ -119,17 +121,9 @@ func (s *State) refresh(h *hold) {
 	}
 }
 
-// chooseHosts takes the hosts on which the unit will fit the soonest.
+// chooseHosts takes the hosts on which the unit will fit the soonest: each node one of its
+// own, and once each host has one, another.
 func (s *State) chooseHosts(h *hold, c *class) {
-	type offer struct {
-		at   int64
-		host int32
-	}
-	for _, i := range h.hosts {
-		s.hosts[i].hold = nil
-		s.opened(i)
-	}
-	h.hosts, h.beside = nil, nil
 	held := 0
 	for _, o := range s.holds {
 		held += len(o.hosts)
@@ -137,36 +131,69 @@ func (s *State) chooseHosts(h *hold, c *class) {
 	if held > 0 && held+int(c.Nodes) > len(s.byID)/50 {
 		return // what is held for all stays a small part
 	}
-	var best []offer // the Nodes earliest, sorted
-	for _, i := range s.byID {
-		if s.hosts[i].hold != nil || !s.hosts[i].suits(c) {
-			continue
+	var hosts []int32
+	var needs []resource.Vector
+	for _, g := range c.largest {
+		for rest := int(g.Nodes); rest > 0; {
+			best := s.soonest(g.Shape, rest, hosts, needs)
+			if len(best) == 0 {
+				return // too big for what there is: keeping room would not help it
+			}
+			for _, i := range best {
+				if n := slices.Index(hosts, i); n >= 0 {
+					needs[n] = needs[n].Add(g.Need)
+					continue
+				}
+				hosts, needs = append(hosts, i), append(needs, g.Need)
+			}
+			rest -= len(best)
 		}
-		at, _, _, ok := s.hostFits(i, c)
-		if !ok || len(best) == int(c.Nodes) && at >= best[len(best)-1].at {
-			continue
-		}
-		if len(best) == int(c.Nodes) {
-			best = best[:len(best)-1]
-		}
-		at2, _ := slices.BinarySearchFunc(best, at+1, func(o offer, at int64) int { return int(max(min(o.at-at, 1), -1)) })
-		best = slices.Insert(best, at2, offer{at, i})
 	}
-	if len(best) < int(c.Nodes) {
-		return // too big for what there is: keeping room would not help it
-	}
-	for _, o := range best {
-		s.unfile(o.host)
-		s.hosts[o.host].hold = h
-		h.hosts = append(h.hosts, o.host)
+	for n, i := range hosts {
+		s.unfile(i)
+		s.hosts[i].hold = h
+		h.hosts, h.needs = append(h.hosts, i), append(h.needs, needs[n])
 		h.beside = append(h.beside, resource.Vector{MilliVCPU: -1})
 	}
+}
+
+// soonest gives up to n hosts on which one more node fits beside those that are chosen
+// already, the ones on which it does so first.
+func (s *State) soonest(shape Shape, n int, hosts []int32, needs []resource.Vector) []int32 {
+	type offer struct {
+		at   int64
+		host int32
+	}
+	var best []offer // sorted
+	for _, i := range s.byID {
+		if s.hosts[i].hold != nil || !s.hosts[i].suits(shape) {
+			continue
+		}
+		need := shape.Need
+		if at := slices.Index(hosts, i); at >= 0 {
+			need = need.Add(needs[at])
+		}
+		at, _, _, ok := s.hostFits(i, need)
+		if !ok || len(best) == n && at >= best[n-1].at {
+			continue
+		}
+		if len(best) == n {
+			best = best[:n-1]
+		}
+		to, _ := slices.BinarySearchFunc(best, at+1, func(o offer, at int64) int { return cmp.Compare(o.at, at) })
+		best = slices.Insert(best, to, offer{at, i})
+	}
+	out := make([]int32, len(best))
+	for i, o := range best {
+		out[i] = o.host
+	}
+	return out
 }
 
 // hopeless reports whether a unit cannot fit as things are, however much ends.
 func (s *State) hopeless(q *queue, sh *share, n int32) bool {
 	c := &s.classes[n]
-	whole := c.whole()
+	whole := c.whole
 	if sh.limit.MilliVCPU > 0 && whole.MilliVCPU > sh.limit.MilliVCPU || sh.limit.GPU > 0 && whole.GPU > sh.limit.GPU {
 		return true
 	}
@@ -175,18 +202,13 @@ func (s *State) hopeless(q *queue, sh *share, n int32) bool {
 			return true
 		}
 	}
-	if !slices.ContainsFunc(q.envs, func(e *environment) bool { return e.takes(c.Shape) && whole.MilliVCPU <= e.MaxMilliVCPU }) {
+	if !slices.ContainsFunc(q.envs, func(e *environment) bool { return e.takes(c) && whole.MilliVCPU <= e.MaxMilliVCPU }) {
 		return true
 	}
-	nodes := int32(0)
-	for _, i := range s.byID {
-		if s.hosts[i].suits(c) {
-			if nodes++; nodes == c.Nodes {
-				return false
-			}
-		}
+	if c.Nodes == 1 {
+		return !slices.ContainsFunc(s.byID, func(i int32) bool { return s.hosts[i].suits(c.sections[0].Shape) })
 	}
-	return true
+	return s.seats(c, s.empty, nil) < c.Nodes
 }
 
 // despair passes over a class in the choice of whom to keep room for.
@@ -206,10 +228,10 @@ func (s *State) holdEnvironment(h *hold, c *class) {
 		was.hold, h.env = nil, nil
 		defer func() { s.loosened = s.loosened || h.env != was }()
 	}
-	need := c.whole().MilliVCPU
+	need := c.whole.MilliVCPU
 	var first *environment
 	for _, e := range h.queue.envs {
-		if !e.takes(c.Shape) || e.hold != nil {
+		if !e.takes(c) || e.hold != nil {
 			continue
 		}
 		most := h.queue.ceiling(e.MaxMilliVCPU, s.now)
@@ -232,7 +254,7 @@ func (s *State) holdEnvironment(h *hold, c *class) {
 	for i := range s.runs {
 		if u := &s.runs[i]; u.env == first {
 			e := s.expect(u)
-			e.gives = resource.Vector{MilliVCPU: u.need.MilliVCPU * int64(1+len(u.rest))}
+			e.gives = resource.Vector{MilliVCPU: u.whole().MilliVCPU}
 			s.ends = append(s.ends, e)
 		}
 	}
@@ -251,16 +273,16 @@ func (h *hold) over(s *State, q *queue, c *class) bool {
 	return h.known && run > 0 && s.now+run <= h.shadow
 }
 
-// yields reports whether the hold of host i lets a unit of a class start there.
-func (s *State) yields(i int32, q *queue, c *class, own *hold) bool {
+// yields reports whether the hold of host i lets a node of a class start there.
+func (s *State) yields(i int32, q *queue, c *class, need resource.Vector, own *hold) bool {
 	h := s.hosts[i].hold
-	return !h.binds(own) || h.over(s, q, c) || c.Need.Fits(h.beside[slices.Index(h.hosts, i)])
+	return !h.binds(own) || h.over(s, q, c) || need.Fits(h.beside[slices.Index(h.hosts, i)])
 }
 
-// spend takes what a unit uses beside a held one.
-func (s *State) spend(i int32, q *queue, c *class, own *hold) {
+// spend takes what a node uses beside a held unit.
+func (s *State) spend(i int32, q *queue, c *class, need resource.Vector, own *hold) {
 	if h := s.hosts[i].hold; h != nil && h != own && !h.over(s, q, c) {
 		n := slices.Index(h.hosts, i)
-		h.beside[n] = h.beside[n].Sub(c.Need)
+		h.beside[n] = h.beside[n].Sub(need)
 	}
 }

@@ -28,6 +28,7 @@ type host struct {
 	gone      bool  // the place is empty
 	fresh     bool  // it is in State.opened
 	hold      *hold // room that is kept for somebody
+	picked    int32 // 1 + its place in State.picks while hosts of a gang are looked for
 	grid      *grid // where it is filed; nil = nowhere
 	cell      int16
 	prev      int32
@@ -176,9 +177,9 @@ func (s *State) change(i int32, v resource.Vector) {
 
 func (h *host) has(executor string) bool { return slices.Contains(h.executors, executor) }
 
-// suits reports whether a node of the class could run on the host if that were empty.
-func (h *host) suits(c *class) bool {
-	return !h.gone && h.open && h.has(c.Executor) && c.Need.Fits(h.capacity)
+// suits reports whether a node could run on the host if that were empty.
+func (h *host) suits(shape Shape) bool {
+	return !h.gone && h.open && h.has(shape.Executor) && shape.Need.Fits(h.capacity)
 }
 
 // grid files the hosts of one kind (executors, free GPUs) by what they have free: 64 rows
@@ -267,9 +268,9 @@ func (s *State) unfile(i int32) {
 	h.grid, h.cell, h.prev, h.next = nil, -1, -1, -1
 }
 
-// search finds a host for one node of a class among all that are filed: with pack one that
-// is left with little, else one that has much.
-func (s *State) search(c *class, pack bool, except []int32) int32 {
+// search finds a host for one node among all that are filed: with pack one that is left
+// with little, else one that has much.
+func (s *State) search(c Shape, pack bool) int32 {
 	for _, g := range s.grids {
 		if g.gpu < c.Need.GPU || g.rows == 0 || !slices.Contains(g.executors, c.Executor) {
 			continue
@@ -288,7 +289,7 @@ func (s *State) search(c *class, pack bool, except []int32) int32 {
 				}
 				cols &^= 1 << k
 				for i := g.heads[r*64+k]; i >= 0; i = s.hosts[i].next {
-					if c.Need.Fits(s.hosts[i].free) && !slices.Contains(except, i) {
+					if c.Need.Fits(s.hosts[i].free) {
 						return i
 					}
 				}

@@ -34,7 +34,11 @@ func (s *State) Picture() string {
 	}
 	for _, r := range slices.SortedFunc(maps.Keys(s.runAt), job.Ref.Compare) {
 		u := &s.runs[s.runAt[r]]
-		fmt.Fprintf(&b, "run %v in %s %v placed %d ends %d\n", r, u.env.Name, u.need, u.placed, u.end)
+		fmt.Fprintf(&b, "run %v in %s %v", r, u.env.Name, u.need)
+		for _, p := range u.rest {
+			fmt.Fprintf(&b, " and %v", p.need)
+		}
+		fmt.Fprintf(&b, " placed %d ends %d\n", u.placed, u.end)
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.tokens)) {
 		fmt.Fprintf(&b, "token %s %d of %d\n", name, s.tokens[name].used, s.tokens[name].total)

@@ -14,20 +14,53 @@ type run struct {
 	queue  *queue // nil if it was not known
 	share  *share
 	env    *environment
-	host   int32   // -1 = unknown
-	rest   []int32 // further hosts, of a gang
-	need   resource.Vector
+	part          // of a plain unit all of it, of a gang the first node
+	rest   []part // the further nodes of a gang
 	tokens []Token
 	placed int64
 	end    int64 // when it must have ended (µs); 0 = unknown
 }
 
+// part is what one node holds. Once it is given back its need is zero.
+type part struct {
+	host int32 // -1 = unknown
+	need resource.Vector
+}
+
+// parts calls f for each node.
+func (r *run) parts(f func(p *part)) {
+	f(&r.part)
+	for i := range r.rest {
+		f(&r.rest[i])
+	}
+}
+
+// whole is what all nodes hold together.
+func (r *run) whole() resource.Vector {
+	sum := r.need
+	for _, p := range r.rest {
+		sum = sum.Add(p.need)
+	}
+	return sum
+}
+
+// on is what the nodes on host i hold together.
+func (r *run) on(i int32) (sum resource.Vector) {
+	r.parts(func(p *part) {
+		if p.host == i {
+			sum = sum.Add(p.need)
+		}
+	})
+	return sum
+}
+
 // detach forgets host i, which is gone.
 func (r *run) detach(i int32) {
-	if r.host == i {
-		r.host = -1
-	}
-	r.rest = slices.DeleteFunc(r.rest, func(o int32) bool { return o == i })
+	r.parts(func(p *part) {
+		if p.host == i {
+			p.host = -1
+		}
+	})
 }
 
 // token is a consumable resource.
@@ -80,9 +113,11 @@ func (s *State) lacks(c *class, own *hold) (Token, bool) {
 	return Token{}, false
 }
 
-// Take accounts for a unit that runs already (after a restart of the manager).
-func (s *State) Take(r job.Ref, queueName string, d Demand, hostID, env string, placed int64) {
-	u := run{ref: r, queue: s.queue(queueName), host: -1, need: d.Need, tokens: d.Tokens, placed: placed}
+// Take accounts for a unit that runs already (after a restart of the manager). hosts has the
+// host of each node, "" for one that has given its room back.
+func (s *State) Take(r job.Ref, queueName string, d Demand, hosts []string, env string, placed int64) {
+	u := run{ref: r, queue: s.queue(queueName), tokens: d.Tokens, placed: placed}
+	s.takeParts(&u, &d, hosts)
 	if d.Timeout > 0 {
 		u.end = placed + int64(d.Timeout)*second
 	}
@@ -92,18 +127,36 @@ func (s *State) Take(r job.Ref, queueName string, d Demand, hostID, env string, 
 			u.end = placed + u.queue.expected
 		}
 	}
-	if i, ok := s.hostAt[hostID]; ok {
-		u.host = i
-	}
 	u.env = s.environment(env)
 	if u.env == nil { // it was removed, and something runs in it still
 		u.env = &environment{Environment: job.Environment{Name: env}, gone: true}
 		s.environments = append(s.environments, u.env)
 	}
 	if u.queue != nil {
-		u.queue.backdate(u.share, d.Need.MilliVCPU*int64(d.nodes()), placed)
+		u.queue.backdate(u.share, u.whole().MilliVCPU, placed)
 	}
 	s.begin(u)
+}
+
+// takeParts finds what each node of a run holds.
+func (s *State) takeParts(u *run, d *Demand, hosts []string) {
+	if n := int(d.nodes()) - 1; n > 0 {
+		u.rest = make([]part, n)
+	}
+	list, n := d.sections(), 0
+	u.parts(func(p *part) {
+		for len(list) > 1 && n >= int(list[1].first) {
+			list = list[1:]
+		}
+		p.host = -1
+		if n < len(hosts) && hosts[n] != "" {
+			p.need = list[0].Need
+			if i, ok := s.hostAt[hosts[n]]; ok {
+				p.host = i
+			}
+		}
+		n++
+	})
 }
 
 // begin accounts for a run.
@@ -118,15 +171,16 @@ func (s *State) begin(u run) {
 	}
 	s.runs[i] = u
 	s.runAt[u.ref] = i
-	if u.host >= 0 {
-		s.change(u.host, resource.Vector{}.Sub(u.need))
-		s.hosts[u.host].runs = append(s.hosts[u.host].runs, i)
-	}
-	for _, h := range u.rest {
-		s.change(h, resource.Vector{}.Sub(u.need))
-		s.hosts[h].runs = append(s.hosts[h].runs, i)
-	}
-	s.account(&u, 1)
+	u.parts(func(p *part) {
+		if p.host < 0 {
+			return
+		}
+		s.change(p.host, resource.Vector{}.Sub(p.need))
+		if h := &s.hosts[p.host]; len(u.rest) == 0 || !slices.Contains(h.runs, i) {
+			h.runs = append(h.runs, i)
+		}
+	})
+	s.account(&u, u.whole())
 	for _, t := range u.tokens {
 		if k := s.tokens[t.Name]; k != nil {
 			k.used += t.Quantity
@@ -134,9 +188,8 @@ func (s *State) begin(u run) {
 	}
 }
 
-// account adds a run to what its environment, queue and share use, or takes it off.
-func (s *State) account(u *run, sign int64) {
-	whole := times(u.need, sign*int64(1+len(u.rest)))
+// account adds to what the environment, queue and share of a run use.
+func (s *State) account(u *run, whole resource.Vector) {
 	u.env.used += whole.MilliVCPU
 	if u.queue == nil {
 		return
@@ -160,13 +213,8 @@ func (s *State) Release(r job.Ref, now int64) {
 	s.idle = false
 	u := s.runs[i]
 	delete(s.runAt, r)
-	s.account(&u, -1)
-	if u.host >= 0 {
-		s.vacate(u.host, i, u.need)
-	}
-	for _, h := range u.rest {
-		s.vacate(h, i, u.need)
-	}
+	s.account(&u, resource.Vector{}.Sub(u.whole()))
+	u.parts(func(p *part) { s.vacate(p, i, false) })
 	s.runs[i] = run{}
 	s.freeRuns = append(s.freeRuns, i)
 	for _, t := range u.tokens {
@@ -183,9 +231,34 @@ func (s *State) Release(r job.Ref, now int64) {
 	s.bury(u.env)
 }
 
-func (s *State) vacate(host, i int32, need resource.Vector) {
+// ReleaseNode gives back what one node of a gang held. The gang itself still runs.
+func (s *State) ReleaseNode(r job.Ref, node int32, now int64) {
+	i, ok := s.runAt[r]
+	if !ok || int(node) > len(s.runs[i].rest) {
+		return
+	}
+	s.clock(now)
+	s.idle = false
+	u := &s.runs[i]
+	p := &u.part
+	if node > 0 {
+		p = &u.rest[node-1]
+	}
+	s.account(u, resource.Vector{}.Sub(p.need))
+	host := p.host
+	s.vacate(p, i, host >= 0 && u.on(host) != p.need)
+	s.bury(u.env)
+}
+
+// vacate gives back what a node of run i holds; stays says that the run has others there.
+func (s *State) vacate(p *part, i int32, stays bool) {
+	host, need := p.host, p.need
+	p.host, p.need = -1, resource.Vector{}
+	if host < 0 {
+		return
+	}
 	h := &s.hosts[host]
-	if at := slices.Index(h.runs, i); at >= 0 {
+	if at := slices.Index(h.runs, i); at >= 0 && !stays {
 		h.runs[at] = h.runs[len(h.runs)-1]
 		h.runs = h.runs[:len(h.runs)-1]
 	}
@@ -207,7 +280,7 @@ type ending struct {
 // expect is when a run will probably have ended.
 func (s *State) expect(u *run) ending {
 	if u.end > 0 {
-		return ending{max(u.end, s.now), true, u.need}
+		return ending{max(u.end, s.now), true, u.whole()}
 	}
 	at := u.placed
 	if u.queue != nil {
@@ -216,7 +289,7 @@ func (s *State) expect(u *run) ending {
 	if at <= s.now { // older than most: as long again as it has run
 		at = s.now + max(s.now-u.placed, second)
 	}
-	return ending{at, false, u.need}
+	return ending{at, false, u.whole()}
 }
 
 // whenFits is when free, with what endings give back, will hold need, and what is left
@@ -237,12 +310,14 @@ func (s *State) whenFits(free, need resource.Vector, ends []ending) (at int64, k
 	return 0, false, resource.Vector{}, false
 }
 
-// hostFits is whenFits for one node of a class on host i.
-func (s *State) hostFits(i int32, c *class) (at int64, known bool, rest resource.Vector, ok bool) {
+// hostFits is whenFits on host i.
+func (s *State) hostFits(i int32, need resource.Vector) (at int64, known bool, rest resource.Vector, ok bool) {
 	h := &s.hosts[i]
 	s.ends = s.ends[:0]
 	for _, r := range h.runs {
-		s.ends = append(s.ends, s.expect(&s.runs[r]))
+		e := s.expect(&s.runs[r])
+		e.gives = s.runs[r].on(i)
+		s.ends = append(s.ends, e)
 	}
-	return s.whenFits(h.free, c.Need, s.ends)
+	return s.whenFits(h.free, need, s.ends)
 }

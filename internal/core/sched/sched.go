@@ -43,7 +43,7 @@ type Placement struct {
 	Ref         job.Ref
 	Environment string
 	Host        string
-	Others      []string // further hosts, of a gang
+	Others      []string // of the further nodes of a gang, in their order; nodes may share a host
 }
 
 // State is the scheduler's memory. It belongs to one goroutine.
@@ -74,6 +74,7 @@ type State struct {
 	freeRuns []int32
 	ends     []ending // scratch
 	found    []int32  // scratch
+	picks    []pick   // scratch
 
 	tokens    map[string]*token
 	holds     []*hold

@@ -167,9 +167,9 @@ func TestExplain(t *testing.T) {
 		{"no process executor", process(1000), func(s *sched.State) { s.SetHost("h0", vector(4000, 1000), []string{sched.Docker}) }, sched.CodeNoHost, "runs processes"},
 		{"no host is large enough", process(5000), func(*sched.State) {}, sched.CodeResource, "VCPU: asked 5.0, available 4.0"},
 		{"environment full", process(2000), func(s *sched.State) {
-			s.Take(job.Ref{Key: 99}, "q", ask(process(99_000)), "elsewhere", "local", 0)
+			s.Take(job.Ref{Key: 99}, "q", ask(process(99_000)), []string{"elsewhere"}, "local", 0)
 		}, sched.CodeCapacity, "runs 99.0 of its 100.0 vCPUs"},
-		{"hosts busy", process(2000), func(s *sched.State) { s.Take(job.Ref{Key: 99}, "q", ask(process(3000)), "h0", "local", 0) }, sched.CodeCapacity, "hosts are busy: VCPU: asked 2.0, available 1.0"},
+		{"hosts busy", process(2000), func(s *sched.State) { s.Take(job.Ref{Key: 99}, "q", ask(process(3000)), []string{"h0"}, "local", 0) }, sched.CodeCapacity, "hosts are busy: VCPU: asked 2.0, available 1.0"},
 		{"next", process(2000), func(*sched.State) {}, sched.CodeNext, "next"},
 	} {
 		s := cluster(4)

@@ -373,7 +373,7 @@ func (q *queue) forget(c int32) {
 
 // within reports whether a share may hold so much more.
 func (sh *share) within(c *class) bool {
-	v := c.whole()
+	v := c.whole
 	return (sh.limit.MilliVCPU == 0 || sh.running.MilliVCPU+v.MilliVCPU <= sh.limit.MilliVCPU) &&
 		(sh.limit.GPU == 0 || sh.running.GPU+v.GPU <= sh.limit.GPU)
 }

@@ -43,7 +43,7 @@ func (s *State) Snapshot(queueName string, n int) []Front {
 			front.Index, units = s.kids[r.kids][0].lo, s.kids[r.kids].size()
 		}
 		out = append(out, front)
-		keys[best.share] += float64(s.classes[best.class].whole().MilliVCPU*units) * best.share.weight
+		keys[best.share] += float64(s.classes[best.class].whole.MilliVCPU*units) * best.share.weight
 		for best.at++; best.at < len(f.recs) && f.recs[best.at].kids == dead; best.at++ {
 		}
 		if best.at == len(f.recs) {

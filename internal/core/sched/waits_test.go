@@ -24,7 +24,7 @@ func queueWith(tags map[string]string) job.Queue {
 
 // takes starts units that hold vCPUs on h0.
 func takes(s *sched.State, k job.Key, d sched.Demand) {
-	s.Take(job.Ref{Key: k, Index: job.Whole}, "q", d, "h0", "local", 1_000_000*µs)
+	s.Take(job.Ref{Key: k, Index: job.Whole}, "q", d, []string{"h0"}, "local", 1_000_000*µs)
 }
 
 // others waits jobs that come before the one asked about.
@@ -79,7 +79,7 @@ var situations = []struct {
 	}, sched.CodeCapacity, "MEMORY: asked 600 MiB, available 400 MiB", 1},
 	{"environment full", demand(2), func(s *sched.State) {
 		s.SetEnvironment(job.Environment{Name: "local", Enabled: true, HostJobs: true, MaxMilliVCPU: 4000})
-		s.Take(job.Ref{Key: 1, Index: job.Whole}, "q", demand(3), "elsewhere", "local", 0)
+		s.Take(job.Ref{Key: 1, Index: job.Whole}, "q", demand(3), []string{"elsewhere"}, "local", 0)
 	}, sched.CodeCapacity, "runs 3.0 of its 4.0 vCPUs, the job asks 2.0", 1},
 	{"licences in use", licensed(1, 2), func(s *sched.State) {
 		s.SetToken("licence", 3, true)
@@ -132,7 +132,11 @@ var situations = []struct {
 		others(s, demand(4), 2)
 		s.Decide(1_000_000*µs, 10)
 	}, sched.CodeStrict, "strictly in order", 2},
-	{"too few hosts for a gang", sched.Demand{Shape: process(1000), Nodes: 3}, nil, sched.CodeGang, "needs 3 nodes at once, 1 hosts are large enough", 1},
+	{"too few hosts for a gang", sched.Demand{Shape: process(1000), Nodes: 5}, nil, sched.CodeGang, "needs 5 nodes at once, the connected hosts have room for 4", 1},
+	{"a gang whose largest node fits nowhere", sched.Demand{Groups: []sched.Group{{Shape: process(1000), Nodes: 1}, {Shape: process(9000), Nodes: 1}}}, nil, sched.CodeResource, "no host is large enough", 1},
+	{"a gang of two sizes short of nodes", sched.Demand{Groups: []sched.Group{{Shape: process(1000), Nodes: 1}, {Shape: process(3000), Nodes: 1}}}, func(s *sched.State) {
+		takes(s, 1, demand(1))
+	}, sched.CodeGang, "needs 2 nodes at once, 1 have room", 1},
 	{"a gang short of free nodes", sched.Demand{Shape: process(4000), Nodes: 2}, func(s *sched.State) {
 		s.SetHost("h1", vector(4000, 1000), []string{sched.Process})
 		s.OpenHost("h1", true)

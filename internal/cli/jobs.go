@@ -77,7 +77,7 @@ func printJobs(out io.Writer, all []native.JobSummary, now time.Time) error {
 		return nil
 	}
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "JOB\tNAME\tQUEUE\tSTATUS\tCHILDREN\tCREATED\tTOOK")
+	fmt.Fprintln(w, "JOB\tNAME\tQUEUE\tSTATUS\tCHILDREN\tCREATED\tTOOK\tFORECAST")
 	for _, j := range all {
 		took := "-"
 		switch {
@@ -86,9 +86,30 @@ func printJobs(out io.Writer, all []native.JobSummary, now time.Time) error {
 		case j.Started > 0:
 			took = spent(now.Sub(time.UnixMicro(j.Started)))
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", j.Job, j.Name, j.Queue, j.Status, children(j), ago(now, j.Created), took)
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", j.Job, j.Name, j.Queue, j.Status, children(j), ago(now, j.Created), took, foreseen(j, now))
 	}
 	return w.Flush()
+}
+
+// foreseen says in a few words when a job will start or end.
+func foreseen(j native.JobSummary, now time.Time) string {
+	f := j.Forecast
+	in := func(at int64) string {
+		d := time.UnixMicro(at).Sub(now)
+		if f.Further {
+			return "> " + spent(max(d, 0))
+		}
+		return "~ " + spent(max(d, 0))
+	}
+	switch {
+	case f == nil:
+		return "-"
+	case f.Start > 0 && (j.Size == 0 || f.End == 0):
+		return "starts in " + in(f.Start)
+	case f.End > 0:
+		return "ends in " + in(f.End)
+	}
+	return "-"
 }
 
 // children says how far an array is.

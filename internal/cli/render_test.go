@@ -112,12 +112,32 @@ func TestPrintJob(t *testing.T) {
 	golden(t, "job", b.Bytes())
 }
 
+func TestPrintForecast(t *testing.T) {
+	now := time.UnixMicro(at("2026-03-01 12:00:30.000"))
+	var b bytes.Buffer
+	for _, v := range []*native.GetJobViewOutput{
+		{},
+		{Forecast: &native.Forecast{End: at("2026-03-01 12:10:30.000")}},
+		{Forecast: &native.Forecast{Start: at("2026-03-01 12:10:30.000"), End: at("2026-03-01 12:11:00.000"), Basis: "the timeout", Assumed: 1200}},
+		{Forecast: &native.Forecast{Start: at("2026-03-01 14:00:30.000"), End: at("2026-03-01 14:00:30.000"), Further: true}},
+		{Forecast: &native.Forecast{Start: at("2026-03-03 14:00:30.000"), Guessed: true}},
+		{Size: 9, Forecast: &native.Forecast{Start: at("2026-03-01 12:00:30.000"), End: at("2026-03-01 13:00:30.000"), Guessed: true}},
+	} {
+		printForecast(&b, v, now)
+		b.WriteString("----\n")
+	}
+	golden(t, "forecast", b.Bytes())
+}
+
 func TestPrintJobs(t *testing.T) {
 	now := time.UnixMicro(at("2026-03-01 12:00:30.000"))
 	var b bytes.Buffer
 	err := printJobs(&b, []native.JobSummary{
 		{Job: someJob, Name: "map-in", Queue: "default", Status: "PENDING", Size: 2000, Counts: &native.Counts{Succeeded: 1500, Failed: 1, Running: 499}, Created: at("2026-03-01 12:00:00.000")},
 		{Job: someJob, Name: "one", Queue: "default", Status: "RUNNING", Created: at("2026-03-01 11:00:00.000"), Started: at("2026-03-01 12:00:00.000")},
+		{Job: someJob, Name: "next", Queue: "default", Status: "RUNNABLE", Created: at("2026-03-01 11:00:00.000"), Forecast: &native.Forecast{Start: at("2026-03-01 12:10:30.000"), End: at("2026-03-01 12:11:00.000")}},
+		{Job: someJob, Name: "far", Queue: "default", Status: "RUNNABLE", Created: at("2026-03-01 11:00:00.000"), Forecast: &native.Forecast{Start: at("2026-03-01 14:00:30.000"), Further: true}},
+		{Job: someJob, Name: "map", Queue: "default", Status: "PENDING", Size: 10, Counts: &native.Counts{Running: 10}, Created: at("2026-03-01 11:00:00.000"), Forecast: &native.Forecast{End: at("2026-03-01 12:00:50.000")}},
 		{Job: someJob, Name: "old", Queue: "default", Status: "SUCCEEDED", Created: at("2026-01-01 11:00:00.000"), Started: at("2026-01-01 12:00:00.000"), Stopped: at("2026-01-01 12:00:00.020")},
 	}, now)
 	if err != nil {

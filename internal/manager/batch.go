@@ -126,5 +126,6 @@ type Image struct {
 	Consumables  []job.Consumable
 	QuotaShares  []job.QuotaShare
 	Usage        []UsageRow // amounts of a minute added up
+	Paces        []Pace     // how long recent attempts ran, the oldest first
 	Hosts        []HostRow
 }

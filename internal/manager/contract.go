@@ -25,6 +25,18 @@ type View struct {
 	Counts   *job.Counts
 	Attempts []Attempt // oldest first; the last one may be under way
 	Wait     *Wait     // why it waits, while it is RUNNABLE or PENDING; nil otherwise
+	Forecast *Forecast // when it will start and end, as far as that can be foreseen
+}
+
+// Forecast is when a unit, or all children of an array, will probably start and have ended.
+type Forecast struct {
+	At      int64  // when this was foreseen (µs)
+	Start   int64  // of the first unit that waits; 0 = none does, or it cannot be said (µs)
+	End     int64  // of the last one; 0 = it cannot be said (µs)
+	Basis   string // what its own run time rests on
+	Assumed int    // units that start before it of which nothing is known: an hour is assumed
+	Further bool   // not before these times: the forecast looks no further
+	Guessed bool   // beyond the forecast, at the pace up to there
 }
 
 // Attempt is the record of one attempt.

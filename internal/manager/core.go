@@ -41,6 +41,7 @@ type Core struct {
 	usage       map[UsageRow]int64        // Amount 0: what the batch under way adds
 	heads       map[string]head           // by queue
 	used        []*consumable             // resources of which units of the batch under way spent some
+	paces       paces                     // how long attempts ran, by job definition
 
 	order []string // host ids in order, for deterministic walks
 	sched *sched.State
@@ -124,6 +125,7 @@ func New(opt Options, img Image, now Instant) *Core {
 		c.feedQueue(q)
 	}
 	c.recharge(img.Usage)
+	c.paces.load(img.Paces)
 	for _, h := range img.Hosts {
 		c.addHost(h, now)
 	}
@@ -246,6 +248,7 @@ func (c *Core) step(e *entry, i int32, ev job.Event, now Instant) (job.Change, e
 	c.moved(e, i, i, ch.From, ch.To, now)
 	if ch.Ended {
 		c.free(before, job.Ref{Key: e.spec.Key, Index: i}, now)
+		c.paces.heard(e.spec.Definition, u, before.Placed, now)
 		if ch.To == job.Runnable {
 			c.batch.History = append(c.batch.History, UnitRow{job.Ref{Key: e.spec.Key, Index: i}, u})
 		}

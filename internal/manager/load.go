@@ -32,6 +32,9 @@ func (j *journal) Load(ctx context.Context) (Image, error) {
 		if img.Usage, err = loadUsage(tx); err != nil {
 			return err
 		}
+		if img.Paces, err = loadPaces(tx); err != nil {
+			return err
+		}
 		if img.Jobs, err = loadJobs(tx, `status < 6 ORDER BY key`); err != nil {
 			return err
 		}

@@ -37,6 +37,8 @@ type Manager struct {
 	// Owned by the goroutine of Run.
 	desk *Desk
 
+	outlook outlookCache
+
 	mu      sync.Mutex
 	changed chan struct{} // closed and replaced when transitions become durable
 }

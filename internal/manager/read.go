@@ -47,21 +47,25 @@ func (m *Manager) Describe(ctx context.Context, names []string) ([]View, error) 
 	if err != nil {
 		return nil, err
 	}
+	return views, m.explain(ctx, views)
+}
+
+// explain adds to views of units that wait why they do.
+func (m *Manager) explain(ctx context.Context, views []View) error {
 	var waiting bool
 	for _, v := range views {
 		waiting = waiting || v.Unit.Status == job.Runnable || v.Unit.Status == job.Pending
 	}
 	if !waiting {
-		return views, nil
+		return nil
 	}
-	err = m.ask(ctx, func(c *Core) {
+	return m.ask(ctx, func(c *Core) {
 		for i := range views {
 			if s := views[i].Unit.Status; s == job.Runnable || s == job.Pending {
 				views[i].Wait = c.Explain(views[i].Spec.ID, views[i].Index, m.instant().Wall)
 			}
 		}
 	})
-	return views, err
 }
 
 func describe(tx *store.Tx, id job.ID, index int32) (View, bool, error) {

@@ -499,7 +499,7 @@ func (s *State) findOne(q *queue, c int32, shape Shape, pack bool, own *hold) in
 func (s *State) start(q *queue, sh *share, c int32, e *environment, own *hold) Placement {
 	k := &s.classes[c]
 	u := run{queue: q, share: sh, env: e, part: part{s.found[0], k.need(0)}, tokens: k.tokens, placed: s.now}
-	p := Placement{Environment: e.Name, Host: s.hosts[s.found[0]].id}
+	p := Placement{Queue: q.Name, Environment: e.Name, Host: s.hosts[s.found[0]].id}
 	for n, i := range s.found[1:] {
 		u.rest = append(u.rest, part{i, k.need(n + 1)})
 		p.Others = append(p.Others, s.hosts[i].id)

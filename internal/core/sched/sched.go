@@ -41,6 +41,7 @@ type Shape struct {
 // Placement gives a unit its place.
 type Placement struct {
 	Ref         job.Ref
+	Queue       string
 	Environment string
 	Host        string
 	Others      []string // of the further nodes of a gang, in their order; nodes may share a host

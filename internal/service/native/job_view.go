@@ -37,6 +37,26 @@ type GetJobViewOutput struct {
 	DependsOn   []string          `json:"dependsOn,omitempty"`
 	Attempts    []Attempt         `json:"attempts"`
 	Wait        *Wait             `json:"wait,omitempty"`
+	Forecast    *Forecast         `json:"forecast,omitempty"`
+}
+
+// Forecast is when a job will probably start and end: the scheduler run forward with the run
+// times that are expected. Times are µs since 1970; 0 = it cannot be said.
+type Forecast struct {
+	At      int64  `json:"at"`                // when it was made
+	Start   int64  `json:"start"`             // of what waits; of an array its first child that does
+	End     int64  `json:"end"`               // of an array its last child
+	Basis   string `json:"basis,omitempty"`   // what the job's own run time rests on
+	Assumed int    `json:"assumed,omitempty"` // units that go before it of which nothing is known; an hour is assumed
+	Further bool   `json:"further,omitempty"` // the forecast looks no further: not before these times
+	Guessed bool   `json:"guessed,omitempty"` // beyond the forecast, at the pace up to there
+}
+
+func forecast(f *manager.Forecast) *Forecast {
+	if f == nil {
+		return nil
+	}
+	return &Forecast{At: f.At, Start: f.Start, End: f.End, Basis: f.Basis, Assumed: f.Assumed, Further: f.Further, Guessed: f.Guessed}
 }
 
 // Attempt is one attempt of a job.
@@ -69,7 +89,7 @@ type Wait struct {
 var _ = wire.Op(Ops, "GetJobView", (*Service).GetJobView, path("getjobview"), wire.Required("Job"))
 
 // GetJobView describes one job or array child with all its attempts and, while it waits,
-// the reason.
+// the reason; until it has ended also with a forecast.
 func (s *Service) GetJobView(ctx context.Context, in *GetJobViewInput) (*GetJobViewOutput, error) {
 	if _, _, err := unit(*in.Job); err != nil {
 		return nil, err
@@ -80,6 +100,9 @@ func (s *Service) GetJobView(ctx context.Context, in *GetJobViewInput) (*GetJobV
 	}
 	if len(views) == 0 {
 		return nil, missing(*in.Job)
+	}
+	if err := s.jobs.Foresee(ctx, views); err != nil {
+		return nil, err
 	}
 	return view(&views[0]), nil
 }
@@ -111,6 +134,7 @@ func view(v *manager.View) *GetJobViewOutput {
 	if w := v.Wait; w != nil {
 		out.Wait = &Wait{Code: w.Code, Reason: w.Reason, Remedy: w.Remedy, Position: w.Position}
 	}
+	out.Forecast = forecast(v.Forecast)
 	return out
 }
 

@@ -41,6 +41,8 @@ type JobSummary struct {
 	Created    int64   `json:"created"`
 	Started    int64   `json:"started"`
 	Stopped    int64   `json:"stopped"`
+
+	Forecast *Forecast `json:"forecast,omitempty"` // until it has ended
 }
 
 var _ = wire.Op(Ops, "ListJobs", (*Service).ListJobs, path("listjobs"),
@@ -67,7 +69,10 @@ func (s *Service) ListJobs(ctx context.Context, in *ListJobsInput) (*ListJobsOut
 	case in.Queue != nil:
 		q.Queue = *in.Queue
 		page, err := s.jobs.List(ctx, q)
-		return &ListJobsOutput{Jobs: summaries(page.Jobs)}, err
+		if err != nil {
+			return nil, err
+		}
+		return s.listed(ctx, page.Jobs, "")
 	}
 	queues, err := s.jobs.Queues(ctx)
 	if err != nil {
@@ -85,7 +90,7 @@ func (s *Service) ListJobs(ctx context.Context, in *ListJobsInput) (*ListJobsOut
 	slices.SortFunc(all, func(a, b manager.Summary) int {
 		return cmp.Or(cmp.Compare(b.Created, a.Created), cmp.Compare(b.Key, a.Key))
 	})
-	return &ListJobsOutput{Jobs: summaries(all[:min(len(all), q.Limit)])}, nil
+	return s.listed(ctx, all[:min(len(all), q.Limit)], "")
 }
 
 func (s *Service) children(ctx context.Context, array string, token *string, q manager.ListQuery) (*ListJobsOutput, error) {
@@ -101,7 +106,23 @@ func (s *Service) children(ctx context.Context, array string, token *string, q m
 		q.Token = *token
 	}
 	page, err := s.jobs.List(ctx, q)
-	return &ListJobsOutput{Jobs: summaries(page.Jobs), Next: page.Next}, err
+	if err != nil {
+		return nil, err
+	}
+	return s.listed(ctx, page.Jobs, page.Next)
+}
+
+// listed is the answer with these lines.
+func (s *Service) listed(ctx context.Context, lines []manager.Summary, next string) (*ListJobsOutput, error) {
+	seen, err := s.jobs.ForeseeList(ctx, lines)
+	if err != nil {
+		return nil, err
+	}
+	out := &ListJobsOutput{Jobs: summaries(lines), Next: next}
+	for i, f := range seen {
+		out.Jobs[i].Forecast = forecast(f)
+	}
+	return out, nil
 }
 
 func summaries(all []manager.Summary) []JobSummary {

@@ -57,6 +57,19 @@ func (f *fakeJobs) Transitions(_ context.Context, after int64, limit int) ([]man
 	return out, nil
 }
 
+func (f *fakeJobs) Foresee(_ context.Context, views []manager.View) error {
+	for i := range views {
+		if views[i].Wait != nil {
+			views[i].Forecast = &manager.Forecast{At: 1, Start: 2, End: 3, Basis: "b", Assumed: 4}
+		}
+	}
+	return nil
+}
+
+func (f *fakeJobs) ForeseeList(_ context.Context, lines []manager.Summary) ([]*manager.Forecast, error) {
+	return make([]*manager.Forecast, len(lines)), nil
+}
+
 func (f *fakeJobs) Describe(_ context.Context, names []string) ([]manager.View, error) {
 	var out []manager.View
 	for _, n := range names {
@@ -264,6 +277,7 @@ func TestGetJobView(t *testing.T) {
 		Job: name, Name: "j", Queue: "q", Status: "RUNNABLE", MaxAttempts: 2,
 		Attempts: []Attempt{{Number: 1, ExitCode: &code, Cause: "exit", Reason: "why", ErrorLine: "boom"}},
 		Wait:     &Wait{Code: "HOSTS_FULL", Reason: "r", Position: 2},
+		Forecast: &Forecast{At: 1, Start: 2, End: 3, Basis: "b", Assumed: 4},
 	}
 	if d := cmp.Diff(want, out); d != "" {
 		t.Error(d)

@@ -35,6 +35,8 @@ func path(op string) wire.Option { return wire.POST("/drover/v1/" + op) }
 type Jobs interface {
 	Describe(ctx context.Context, names []string) ([]manager.View, error)
 	List(ctx context.Context, q manager.ListQuery) (manager.Page, error)
+	Foresee(ctx context.Context, views []manager.View) error
+	ForeseeList(ctx context.Context, lines []manager.Summary) ([]*manager.Forecast, error)
 	Queues(ctx context.Context) ([]job.Queue, error)
 	Hosts(ctx context.Context) ([]manager.Host, error)
 	Transitions(ctx context.Context, after int64, limit int) ([]manager.Transition, error)

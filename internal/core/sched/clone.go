@@ -1,0 +1,266 @@
+package sched
+
+import (
+	"maps"
+	"slices"
+
+	"drover/internal/core/job"
+)
+
+// Clone gives a State that decides from here on as this one would, and shares nothing with
+// it that either changes. With depth above 0 only the first so many records of each FIFO are
+// taken along: what waits further back is not known to the clone, so that a copy for looking
+// a little ahead costs little even when millions wait.
+func (s *State) Clone(depth int) *State {
+	c := *s
+	m := &cloning{from: s, to: &c, depth: depth,
+		queues: map[*queue]*queue{}, shares: map[*share]*share{}, envs: map[*environment]*environment{}, holds: map[*hold]*hold{}, grids: map[*grid]*grid{}}
+	c.hostAt, c.classOf, c.runAt = maps.Clone(s.hostAt), maps.Clone(s.classOf), maps.Clone(s.runAt)
+	c.byID, c.freeHosts, c.fresh = slices.Clone(s.byID), slices.Clone(s.freeHosts), slices.Clone(s.fresh)
+	c.classes, c.needs, c.priorities, c.freeClasses = slices.Clone(s.classes), slices.Clone(s.needs), slices.Clone(s.priorities), slices.Clone(s.freeClasses)
+	c.kids, c.freeKids = cloneKids(s.kids), slices.Clone(s.freeKids)
+	c.wide, c.near = slices.Clone(s.wide), slices.Clone(s.near)
+	c.freeRuns = slices.Clone(s.freeRuns)
+	c.ends, c.found = nil, nil
+	c.environments = make([]*environment, len(s.environments))
+	for i, e := range s.environments {
+		c.environments[i] = m.environment(e)
+	}
+	c.queues = make([]*queue, len(s.queues))
+	for i, q := range s.queues {
+		c.queues[i] = m.queue(q)
+	}
+	c.grids = make([]*grid, len(s.grids))
+	for i, g := range s.grids {
+		c.grids[i] = m.grid(g)
+	}
+	c.holds = make([]*hold, len(s.holds))
+	for i, h := range s.holds {
+		c.holds[i] = m.hold(h)
+	}
+	c.hosts = slices.Clone(s.hosts)
+	for i := range c.hosts {
+		h := &c.hosts[i]
+		h.hold, h.grid, h.runs = m.hold(h.hold), m.grid(h.grid), slices.Clone(h.runs)
+	}
+	c.runs = slices.Clone(s.runs)
+	for i := range c.runs {
+		r := &c.runs[i]
+		r.queue, r.share, r.env, r.rest = m.queue(r.queue), m.share(r.share), m.environment(r.env), slices.Clone(r.rest)
+	}
+	c.tokens = make(map[string]*token, len(s.tokens))
+	for _, name := range slices.Sorted(maps.Keys(s.tokens)) {
+		k := *s.tokens[name]
+		k.hold = m.hold(k.hold)
+		c.tokens[name] = &k
+	}
+	return &c
+}
+
+// cloning remembers what has been copied already: the parts of a State point at each other.
+type cloning struct {
+	from, to *State
+	depth    int
+	queues   map[*queue]*queue
+	shares   map[*share]*share
+	envs     map[*environment]*environment
+	holds    map[*hold]*hold
+	grids    map[*grid]*grid
+}
+
+func (m *cloning) queue(q *queue) *queue {
+	if q == nil || m.queues[q] != nil {
+		return m.queues[q]
+	}
+	c := *q
+	m.queues[q] = &c
+	c.wait, c.blocked, c.lists = slices.Clone(q.wait), slices.Clone(q.blocked), slices.Clone(q.lists)
+	c.hold, c.due = m.hold(q.hold), m.share(q.due)
+	c.envs = make([]*environment, len(q.envs))
+	for i, e := range q.envs {
+		c.envs[i] = m.environment(e)
+	}
+	c.shares, c.byName = make([]*share, len(q.shares)), make(map[string]*share, len(q.shares))
+	for i, sh := range q.shares {
+		n := m.share(sh)
+		c.shares[i], c.byName[n.name] = n, n
+		m.fifos(&c, n, sh)
+	}
+	return &c
+}
+
+func (m *cloning) share(sh *share) *share {
+	if sh == nil || m.shares[sh] != nil {
+		return m.shares[sh]
+	}
+	c := *sh
+	m.shares[sh] = &c
+	c.wait, c.blocked, c.hopeless, c.heads = slices.Clone(sh.wait), slices.Clone(sh.blocked), slices.Clone(sh.hopeless), slices.Clone(sh.heads)
+	c.fifos = nil // fifos fills them in
+	return &c
+}
+
+// fifos copies what waits in a share, as deep as is wanted.
+func (m *cloning) fifos(q *queue, to, from *share) {
+	to.fifos = make([]*fifo, len(from.fifos))
+	for i, f := range from.fifos {
+		if f == nil {
+			continue
+		}
+		recs := f.recs[f.lo:]
+		n := &fifo{dead: f.dead}
+		if m.depth > 0 && len(recs) > m.depth {
+			n.dead = 0
+			for _, r := range recs[:m.depth] {
+				if r.kids == dead {
+					n.dead++
+				}
+			}
+			for _, r := range recs[m.depth:] {
+				m.to.count(q, to, -m.from.units(r))
+			}
+			recs = recs[:m.depth]
+		}
+		n.recs = slices.Clone(recs)
+		to.fifos[i] = n
+	}
+}
+
+// units is how many units a record stands for.
+func (s *State) units(r rec) int64 {
+	switch {
+	case r.kids >= 0:
+		return s.kids[r.kids].size()
+	case r.kids == dead:
+		return 0
+	}
+	return 1
+}
+
+func (m *cloning) environment(e *environment) *environment {
+	if e == nil || m.envs[e] != nil {
+		return m.envs[e]
+	}
+	c := *e
+	m.envs[e] = &c
+	c.hold = m.hold(e.hold)
+	return &c
+}
+
+func (m *cloning) hold(h *hold) *hold {
+	if h == nil || m.holds[h] != nil {
+		return m.holds[h]
+	}
+	c := *h
+	m.holds[h] = &c
+	c.queue, c.share, c.env = m.queue(h.queue), m.share(h.share), m.environment(h.env)
+	c.hosts, c.beside = slices.Clone(h.hosts), slices.Clone(h.beside)
+	return &c
+}
+
+func (m *cloning) grid(g *grid) *grid {
+	if g == nil || m.grids[g] != nil {
+		return m.grids[g]
+	}
+	c := *g
+	m.grids[g] = &c
+	return &c
+}
+
+// cloneKids copies the waiting children of arrays into one piece of memory.
+func cloneKids(kids []spans) []spans {
+	total := 0
+	for _, k := range kids {
+		total += len(k)
+	}
+	all, out := make([]span, 0, total), make([]spans, len(kids))
+	for i, k := range kids {
+		at := len(all)
+		all = append(all, k...)
+		out[i] = all[at:len(all):len(all)]
+	}
+	return out
+}
+
+// Running is a unit that holds room, as EachRunning tells it.
+type Running struct {
+	Ref    job.Ref
+	Queue  string // "" = it was not known when the unit was taken over
+	Placed int64  // µs
+	End    int64  // when it must have ended by its timeout or its queue's expectation (µs); 0 = unknown
+}
+
+// EachRunning calls f with every unit that holds room, in no order of meaning but always
+// the same for the same State.
+func (s *State) EachRunning(f func(Running)) {
+	for i := range s.runs {
+		u := &s.runs[i]
+		if at, ok := s.runAt[u.ref]; !ok || at != int32(i) {
+			continue
+		}
+		r := Running{Ref: u.ref, Placed: u.placed, End: u.end}
+		if u.queue != nil {
+			r.Queue = u.queue.Name
+		}
+		f(r)
+	}
+}
+
+// Line is one record that waits: a plain job, or all waiting children of an array.
+type Line struct {
+	Queue   string
+	Key     job.Key
+	Units   int64
+	Timeout int32 // seconds; 0 = none
+}
+
+// EachWaiting calls f with the first n records of every FIFO.
+func (s *State) EachWaiting(n int, f func(Line)) {
+	for _, q := range s.queues {
+		for _, sh := range q.shares {
+			for c, o := range sh.fifos {
+				if o.empty() {
+					continue
+				}
+				left := n
+				for _, r := range o.recs[o.lo:] {
+					if left == 0 {
+						break
+					}
+					if r.kids == dead {
+						continue
+					}
+					left--
+					f(Line{Queue: q.Name, Key: keyOf(r.order), Units: s.units(r), Timeout: s.classes[c].Timeout})
+				}
+			}
+		}
+	}
+}
+
+// FIFOs is the number of FIFOs in which something waits.
+func (s *State) FIFOs() int {
+	n := 0
+	for _, q := range s.queues {
+		for _, sh := range q.shares {
+			for _, f := range sh.fifos {
+				if !f.empty() {
+					n++
+				}
+			}
+		}
+	}
+	return n
+}
+
+// ExpectedOf is how long units of a queue without a timeout run by its tag
+// drover:expected-seconds (µs); 0 = it does not say.
+func (s *State) ExpectedOf(queueName string) int64 {
+	if q := s.queue(queueName); q != nil {
+		return q.expected
+	}
+	return 0
+}
+
+// Due is when time alone changes what Decide would decide (µs); ok is false if it never does.
+func (s *State) Due() (at int64, ok bool) { return s.due, s.due != never }

@@ -21,7 +21,7 @@ func (s *State) Clone(depth int) *State {
 	c.kids, c.freeKids = cloneKids(s.kids), slices.Clone(s.freeKids)
 	c.wide, c.near = slices.Clone(s.wide), slices.Clone(s.near)
 	c.freeRuns = slices.Clone(s.freeRuns)
-	c.ends, c.found = nil, nil
+	c.ends, c.found, c.picks = nil, nil, nil
 	c.environments = make([]*environment, len(s.environments))
 	for i, e := range s.environments {
 		c.environments[i] = m.environment(e)

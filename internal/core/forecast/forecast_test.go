@@ -49,7 +49,7 @@ func look(in forecast.Input) *forecast.Outlook {
 // job waits for its hold, a short one goes around it.
 func TestStartsAreTheSchedulers(t *testing.T) {
 	s := cluster(4, sched.Easy)
-	s.Take(plain(9), "q", need(3, 100), "h", "e", 0)
+	s.Take(plain(9), "q", need(3, 100), []string{"h"}, "e", 0)
 	for k, d := range []sched.Demand{need(4, 50), need(1, 500), need(1, 60)} {
 		s.Add("q", d, job.Key(k+1), false, job.Whole, job.Whole+1)
 	}

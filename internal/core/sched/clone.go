@@ -154,7 +154,7 @@ func (m *cloning) hold(h *hold) *hold {
 	c := *h
 	m.holds[h] = &c
 	c.queue, c.share, c.env = m.queue(h.queue), m.share(h.share), m.environment(h.env)
-	c.hosts, c.beside = slices.Clone(h.hosts), slices.Clone(h.beside)
+	c.hosts, c.beside, c.needs = slices.Clone(h.hosts), slices.Clone(h.beside), slices.Clone(h.needs)
 	return &c
 }
 

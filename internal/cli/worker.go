@@ -25,6 +25,7 @@ type workerCommand struct {
 	VCPUs       float64       `name:"vcpus" placeholder:"N" help:"vCPUs to offer (default: all of the host's)."`
 	Memory      int64         `placeholder:"MiB" help:"Memory to offer (default: the host's, less a reserve for the system)."`
 	OrphanAfter time.Duration `default:"10m" placeholder:"D" help:"Time without a manager after which jobs are ended and the worker leaves (default ${default})."`
+	Cache       *int64        `env:"DROVER_CACHE" placeholder:"MiB" help:"Room for objects that jobs needed and the next may need too; 0 = keep none (default: 10 GiB, or a tenth of the disk if that is less)."`
 
 	Containers containerFlags `embed:""`
 }
@@ -68,6 +69,10 @@ func (c *workerCommand) Run(ctx context.Context, sh *shell, g *globals) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return refused("make the worker's folder: %w", err)
 	}
+	cache, err := c.cache()
+	if err != nil {
+		return err
+	}
 	ctx, release := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer release()
 	log := slog.New(slog.NewTextHandler(sh.err, nil))
@@ -77,7 +82,7 @@ func (c *workerCommand) Run(ctx context.Context, sh *shell, g *globals) error {
 	}
 	err = worker.Run(ctx, worker.Options{
 		Containers: containers, HostNetwork: c.Containers.DockerNetwork == "host", Secrets: c.Containers.store(),
-		Dir: dir, Endpoint: r.Endpoint, Locate: g.locate, Token: strings.TrimSpace(string(token)), Capacity: capacity, OrphanAfter: c.OrphanAfter, Log: log,
+		Dir: dir, Endpoint: r.Endpoint, Locate: g.locate, Token: strings.TrimSpace(string(token)), Capacity: capacity, OrphanAfter: c.OrphanAfter, Cache: cache, Log: log,
 		Executor: process.New(process.Options{
 			Dir: dir, Exe: self, OrphanAfter: c.OrphanAfter, Note: func(s string) { log.Warn(s) },
 		}),
@@ -95,6 +100,19 @@ func (g *globals) locate() string {
 		return ""
 	}
 	return r.Endpoint
+}
+
+// cache is the room for objects in bytes, as the worker wants it said.
+func (c *workerCommand) cache() (int64, error) {
+	switch {
+	case c.Cache == nil:
+		return 0, nil
+	case *c.Cache < 0:
+		return 0, wrong("--cache must be a number of MiB, 0 for none")
+	case *c.Cache == 0:
+		return -1, nil
+	}
+	return *c.Cache << 20, nil
 }
 
 // capacity is what the host offers to jobs.

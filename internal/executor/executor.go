@@ -24,7 +24,8 @@ type Attempt struct {
 	Image       string
 	Command     []string // argv; never a shell string
 	Environment []string // NAME=value, the whole environment
-	Dir         string   // working folder of a process; a container has its image's
+	Dir         string   // working folder of a process
+	BoxDir      string   // working folder of a container; "" = its image's
 	Need        resource.Vector
 	Timeout     time.Duration // 0 = none; counted from the start of the command
 	Stdin       string        // file; "" = empty input

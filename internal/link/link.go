@@ -83,6 +83,7 @@ type Message struct {
 	Seq         int64           `json:"seq"`
 	Start       *job.Assignment `json:"start,omitempty"`
 	Credentials *Credentials    `json:"credentials,omitempty"` // with Start: the attempt's own
+	Staging     *Credentials    `json:"staging,omitempty"`     // with Start: those that move its data, if they are others
 	Stop        *Stop           `json:"stop,omitempty"`
 }
 
@@ -150,6 +151,7 @@ type CredentialsRequest struct {
 // CredentialsAnswer has one entry per lease asked for; nil where the lease is not valid.
 type CredentialsAnswer struct {
 	Credentials []*Credentials `json:"credentials"`
+	Staging     []*Credentials `json:"staging,omitempty"` // those that move data; nil where they are no others
 }
 
 // CodeUnknownSession is the fault code that tells a worker to say Hello again.

@@ -10,6 +10,8 @@ import (
 type Held struct {
 	Unit string // the public name of its job or array child
 	Role string // the ARN of the role that it runs with; "" for none
+
+	Submitter *job.Submitter // whose rights move its data; nil = its own
 }
 
 // HeldBy tells which of the leases are valid now, and of what, in their order.
@@ -21,7 +23,7 @@ func (m *Manager) HeldBy(ctx context.Context, leases []job.Lease) (held []Held, 
 				continue
 			}
 			s := c.jobs[l.Ref.Key].spec
-			held[i] = Held{Unit: job.Name(s.ID, l.Ref.Index), Role: s.Container.Role()}
+			held[i] = Held{Unit: job.Name(s.ID, l.Ref.Index), Role: s.Container.Role(), Submitter: s.Submitter}
 		}
 	})
 	return held, err

@@ -256,7 +256,7 @@ func (c *Core) sendStart(e *entry, i int32) {
 	a := &job.Assignment{
 		Lease: u.Lease(job.Ref{Key: s.Key, Index: i}), ID: s.ID, Name: s.Name, Queue: s.Queue, Environment: u.Environment,
 		Definition: s.Definition, Image: s.Image, Command: s.Command, Variables: s.Environment, Need: e.need(i),
-		Size: s.Size, TimeoutSeconds: s.TimeoutSeconds, Container: s.Container, Pod: s.Pod, Stage: s.Stage, Log: u.Log,
+		Size: s.Size, TimeoutSeconds: s.TimeoutSeconds, Container: s.Container, Pod: s.Pod, Stage: s.Stage, Inputs: s.Inputs, Outputs: s.Outputs, Submitter: s.Submitter, Log: u.Log,
 	}
 	if s.Numbers != nil && i != job.Whole {
 		a.Number, a.Size = &s.Numbers[i], s.Of

@@ -75,6 +75,9 @@ func (b linkBackend) Poll(ctx context.Context, p link.Poll) (link.Messages, erro
 			if m.Credentials, err = b.s.mint(ctx, l.Start.Lease, l.Start.UnitName(), l.Start.Container.Role(), now); err != nil {
 				return out, err
 			}
+			if m.Staging, err = b.s.mintStaging(l.Start.Lease, l.Start.Submitter, now); err != nil {
+				return out, err
+			}
 		} else {
 			m.Stop = &link.Stop{Lease: l.Stop.Lease, Reason: l.Stop.Reason}
 		}
@@ -140,7 +143,7 @@ func (b linkBackend) Heartbeat(ctx context.Context, h link.Heartbeat) error {
 }
 
 func (b linkBackend) Credentials(ctx context.Context, r link.CredentialsRequest) (link.CredentialsAnswer, error) {
-	out := link.CredentialsAnswer{Credentials: make([]*link.Credentials, len(r.Leases))}
+	out := link.CredentialsAnswer{Credentials: make([]*link.Credentials, len(r.Leases)), Staging: make([]*link.Credentials, len(r.Leases))}
 	if err := b.s.manager.Heartbeat(ctx, r.Host, r.Session); err != nil {
 		return out, err
 	}
@@ -158,6 +161,9 @@ func (b linkBackend) Credentials(ctx context.Context, r link.CredentialsRequest)
 			return out, err
 		}
 		out.Credentials[i] = c
+		if out.Staging[i], err = b.s.mintStaging(l, held[i].Submitter, now); err != nil {
+			return out, err
+		}
 	}
 	return out, nil
 }
@@ -175,6 +181,29 @@ func (s *Server) mint(ctx context.Context, l job.Lease, unit, role string, now t
 			return nil, err
 		}
 	}
+	return s.mintClaims(l, claims, now)
+}
+
+// mintStaging makes credentials that move an attempt's data with the rights that its
+// submitter has now; nil without a submitter. The job does not see them.
+func (s *Server) mintStaging(l job.Lease, as *job.Submitter, now time.Time) (*link.Credentials, error) {
+	if as == nil {
+		return nil, nil
+	}
+	claims := keys.Claims{
+		Account: s.opt.Account, ARN: as.ARN, Kind: authz.Session, Services: []string{"s3"},
+		User: as.User, Role: as.Role, ID: as.ID, SessionName: as.SessionName, Limits: as.Limits,
+	}
+	c, err := s.mintClaims(l, claims, now)
+	if fault.Is(err, fault.TooLarge) { // session policies at the limit: a session that may do nothing, never one that may do more
+		claims.ID, claims.Limits = "none", nil
+		return s.mintClaims(l, claims, now)
+	}
+	return c, err
+}
+
+// mintClaims makes credentials that die with a lease.
+func (s *Server) mintClaims(l job.Lease, claims keys.Claims, now time.Time) (*link.Credentials, error) {
 	claims.Attempt = fmt.Sprintf("%d/%d/%d", l.Ref.Key, l.Ref.Index, l.Fence)
 	c, err := s.minter.Mint(claims, credentialsTTL, now)
 	if err != nil {

@@ -35,6 +35,7 @@ type attempt struct {
 	cancel context.CancelFunc // ends staging
 	log    *stream
 	grant  *grant
+	mover  *grant  // of the credentials that move its data; nil = grant
 	folder *folder // nil until it is prepared
 
 	bytesIn  atomic.Int64
@@ -65,10 +66,11 @@ type note struct {
 	Token      string         `json:"token"` // for them
 	BytesIn    int64          `json:"bytesIn,omitempty"`
 	WantsOut   bool           `json:"wantsOut,omitempty"`
+	Moved      bool           `json:"moved,omitempty"` // its data is moved with credentials of their own
 }
 
 // begin takes an assignment, unless it is held or was settled here already.
-func (w *worker) begin(asg *job.Assignment, c *link.Credentials) {
+func (w *worker) begin(asg *job.Assignment, c, staging *link.Credentials) {
 	l := asg.Lease
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -77,8 +79,17 @@ func (w *worker) begin(asg *job.Assignment, c *link.Credentials) {
 	}
 	a := w.newAttempt(*asg)
 	a.grant = w.grants.add(l, randomHex(16), "", c)
+	if staging != nil {
+		w.moveWith(a, staging)
+	}
 	w.addLocked(a)
 	w.wg.Go(func() { w.live(a) })
+}
+
+// moveWith has an attempt's data moved with credentials that the job does not see.
+func (w *worker) moveWith(a *attempt, c *link.Credentials) {
+	a.mover = w.grants.add(a.lease, "", "", c)
+	a.mover.refresh = w.refreshStaging
 }
 
 func (w *worker) newAttempt(asg job.Assignment) *attempt {
@@ -115,6 +126,9 @@ func (w *worker) adopted(h executor.Handle, out *sink) *attempt {
 	a.wantsOut = n.WantsOut
 	a.bytesIn.Store(n.BytesIn)
 	a.grant = w.grants.add(a.lease, n.Path, n.Token, nil)
+	if n.Moved {
+		w.moveWith(a, nil)
+	}
 	kept := n.Assignment
 	w.grants.describe(a.grant, metadata{asg: &kept, region: w.welcome.Region})
 	w.addLocked(a)
@@ -208,10 +222,10 @@ func (w *worker) await(a *attempt, h executor.Handle) {
 	a.log.finish(end.At)
 	exit := end.Exit
 	at := end.At
-	if !refused && a.asg.Stage != "" && exit.Code != nil {
+	if !refused && a.asg.Moves() && exit.Code != nil {
 		exit.Usage.BytesIn = a.bytesIn.Load()
 		if exit.OK() {
-			w.stageOut(a, &exit)
+			w.storeAll(a, &exit)
 			if w.life.Err() != nil {
 				return // the next worker stores the result
 			}
@@ -274,6 +288,7 @@ func (w *worker) refuseLocked(a *attempt, why string) {
 	a.log.discard()
 	a.cancel()
 	w.grants.remove(a.grant)
+	w.grants.remove(a.mover)
 	w.stopLocked(a, job.CauseTerminated)
 	if a.phase == ended {
 		w.wg.Go(func() { w.settle(a) })
@@ -302,6 +317,7 @@ func (w *worker) settle(a *attempt) {
 func (w *worker) drop(a *attempt) {
 	a.cancel()
 	w.grants.remove(a.grant)
+	w.grants.remove(a.mover)
 	w.mu.Lock()
 	w.settled.add(a.lease)
 	w.removeLocked(a)
@@ -319,6 +335,34 @@ func (w *worker) removeLocked(a *attempt) {
 	delete(w.attempts, a.lease)
 	if len(w.attempts) == 0 {
 		close(w.idle)
+	}
+}
+
+// declaredIn makes the working folder of an attempt with declared data.
+func (w *worker) declaredIn(a *attempt, f *folder) error {
+	if a.asg.Inputs != "" {
+		if err := w.fetchInputs(a, f); err != nil {
+			return err
+		}
+	}
+	if a.asg.Outputs != "" {
+		if err := w.prepareOutputs(a, f); err != nil {
+			return err
+		}
+	}
+	if a.boxed() && a.asg.Inputs+a.asg.Outputs != "" {
+		return f.shareWork()
+	}
+	return nil
+}
+
+// storeAll stores what an attempt that ended well has made.
+func (w *worker) storeAll(a *attempt, exit *job.Exit) {
+	switch {
+	case a.asg.Stage != "":
+		w.stageOut(a, exit)
+	case a.asg.Outputs != "":
+		w.storeOutputs(a, exit)
 	}
 }
 
@@ -357,13 +401,16 @@ func (w *worker) prepare(a *attempt) (executor.Attempt, *job.Exit) {
 		spec.Command, spec.Stdin, spec.Stdout = staged.command, staged.stdin, staged.stdout
 		a.wantsOut = slices.ContainsFunc(a.asg.Command, func(word string) bool { return strings.Contains(word, "{out}") })
 	}
+	if err := w.declaredIn(a, f); err != nil {
+		return fail(job.CauseStageIn, err.Error())
+	}
 	if spec.Environment, err = w.environment(a); err != nil {
 		return fail(job.CauseStart, err.Error())
 	}
 	if a.boxed() {
 		w.box(a, &spec)
 	}
-	n := note{Assignment: a.asg, Folder: f.name, Path: a.grant.path, Token: f.token, BytesIn: a.bytesIn.Load(), WantsOut: a.wantsOut}
+	n := note{Assignment: a.asg, Folder: f.name, Path: a.grant.path, Token: f.token, BytesIn: a.bytesIn.Load(), WantsOut: a.wantsOut, Moved: a.mover != nil}
 	n.Assignment.Command, n.Assignment.Variables = nil, nil
 	if spec.Note, err = json.Marshal(n); err != nil {
 		return fail(job.CauseStart, "CannotStartContainerError: "+err.Error())

@@ -17,6 +17,8 @@ import (
 const (
 	boxIn  = "/drover/in"
 	boxOut = "/drover/out"
+
+	boxWork = "/drover/work" // and where one with declared data begins
 )
 
 // boxed reports whether the attempt runs in a container.
@@ -26,9 +28,26 @@ func (a *attempt) boxed() bool { return a.asg.Image != job.HostImage }
 func (w *worker) box(a *attempt, spec *executor.Attempt) {
 	spec.Container = a.asg.Container
 	spec.HostNetwork = w.door.loopback()
+	if a.asg.Inputs+a.asg.Outputs != "" {
+		spec.BoxDir = boxWork
+		spec.Mounts = []executor.Mount{{Host: a.folder.work(), Path: boxWork}}
+	}
 	if a.asg.Stage != "" {
 		spec.Mounts = []executor.Mount{{Host: a.folder.in(), Path: boxIn}, {Host: a.folder.out(), Path: boxOut}}
 	}
+}
+
+// shareWork lets whatever user a container has do as it likes in the working folder.
+func (f *folder) shareWork() error {
+	return filepath.WalkDir(f.work(), func(p string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir():
+			return os.Chmod(p, 0o777)
+		}
+		return os.Chmod(p, 0o666)
+	})
 }
 
 // share lets whatever user a container has read the staged input and write the result. On

@@ -2,6 +2,7 @@ package worker_test
 
 import (
 	"context"
+	"crypto/md5"
 	"encoding/xml"
 	"fmt"
 	"io"
@@ -9,6 +10,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -422,6 +424,7 @@ type bucket struct {
 	objects map[string][]byte // "bucket/key"
 	tokens  []string          // session tokens seen
 	fail    func(method, key string) int
+	sent    int64 // bytes of contents
 }
 
 func (b *bucket) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
@@ -447,6 +450,10 @@ func (b *bucket) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 		}
 		b.objects[key] = body
 	case http.MethodGet:
+		if r.URL.Query().Has("list-type") {
+			b.list(rw, key, r.URL.Query().Get("prefix"))
+			return
+		}
 		body, ok := b.objects[key]
 		if !ok {
 			rw.WriteHeader(http.StatusNotFound)
@@ -456,9 +463,41 @@ func (b *bucket) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 			}{Code: "NoSuchKey", Message: "The specified key does not exist."})
 			return
 		}
+		etag := fmt.Sprintf("%q", fmt.Sprintf("%x", md5.Sum(body)))
+		rw.Header().Set("ETag", etag)
+		if r.Header.Get("If-None-Match") == etag {
+			rw.WriteHeader(http.StatusNotModified)
+			return
+		}
 		rw.Header().Set("Content-Length", strconv.Itoa(len(body)))
+		b.sent += int64(len(body))
 		_, _ = rw.Write(body)
 	}
+}
+
+// list answers with all keys in one page.
+func (b *bucket) list(rw http.ResponseWriter, bucket, prefix string) {
+	type object struct {
+		Key  string
+		Size int
+	}
+	var page struct {
+		XMLName  xml.Name `xml:"ListBucketResult"`
+		Contents []object
+	}
+	for k, v := range b.objects {
+		if key, ok := strings.CutPrefix(k, strings.TrimSuffix(bucket, "/")+"/"); ok && strings.HasPrefix(key, prefix) {
+			page.Contents = append(page.Contents, object{key, len(v)})
+		}
+	}
+	slices.SortFunc(page.Contents, func(a, b object) int { return strings.Compare(a.Key, b.Key) })
+	_ = xml.NewEncoder(rw).Encode(page)
+}
+
+func (b *bucket) bytesSent() int64 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.sent
 }
 
 func (b *bucket) put(key, text string) {

@@ -39,6 +39,8 @@ type grant struct {
 
 	about metadata // what a container may learn of itself
 
+	refresh func(ctx context.Context, l job.Lease) (*link.Credentials, error) // nil = as all others
+
 	mu    sync.Mutex // guards the rest; held while credentials are fetched, so that one fetches for all
 	token string
 	creds *link.Credentials
@@ -141,7 +143,11 @@ func (g *grants) current(ctx context.Context, gr *grant, anew bool) (link.Creden
 	if gr.creds != nil && now.Before(gr.renew) && !anew {
 		return *gr.creds, nil
 	}
-	c, err := g.refresh(ctx, gr.lease)
+	refresh := g.refresh
+	if gr.refresh != nil {
+		refresh = gr.refresh
+	}
+	c, err := refresh(ctx, gr.lease)
 	if err == nil && c != nil {
 		gr.keep(c)
 		return *c, nil
@@ -203,17 +209,34 @@ func answer(rw http.ResponseWriter, status int, v any) {
 
 // refresh asks the manager for an attempt's credentials.
 func (w *worker) refresh(ctx context.Context, l job.Lease) (*link.Credentials, error) {
+	a, err := w.credentials(ctx, l)
+	if err != nil {
+		return nil, err
+	}
+	return a.Credentials[0], nil
+}
+
+// refreshStaging asks for those that move an attempt's data.
+func (w *worker) refreshStaging(ctx context.Context, l job.Lease) (*link.Credentials, error) {
+	a, err := w.credentials(ctx, l)
+	if err != nil || len(a.Staging) != 1 {
+		return nil, err
+	}
+	return a.Staging[0], nil
+}
+
+func (w *worker) credentials(ctx context.Context, l job.Lease) (a link.CredentialsAnswer, err error) {
 	session := w.sessionOf()
-	a, err := w.link.Credentials(ctx, link.CredentialsRequest{Host: w.host, Session: session, Leases: []job.Lease{l}})
+	a, err = w.link.Credentials(ctx, link.CredentialsRequest{Host: w.host, Session: session, Leases: []job.Lease{l}})
 	if err != nil {
 		if unknown(err) {
 			w.helloAgain(session)
 		}
-		return nil, err
+		return a, err
 	}
 	w.heard()
 	if len(a.Credentials) != 1 {
-		return nil, fmt.Errorf("the manager answered with %d credentials for one lease", len(a.Credentials))
+		return a, fmt.Errorf("the manager answered with %d credentials for one lease", len(a.Credentials))
 	}
-	return a.Credentials[0], nil
+	return a, nil
 }

@@ -52,7 +52,7 @@ func (w *worker) stageAllIn(ctx context.Context, a *attempt, c *objects.Client, 
 					return err
 				}
 			}
-			return fetchItem(ctx, a, c, plan, item, root.OpenFile, item.Path)
+			return w.fetchItem(ctx, a, c, plan, item, root.OpenFile, item.Path)
 		})
 	}
 	if err != nil {
@@ -64,13 +64,13 @@ func (w *worker) stageAllIn(ctx context.Context, a *attempt, c *objects.Client, 
 // reduceOut is the result's name when standard output is the result.
 const reduceOut = "reduce.out"
 
-func fetchItem(ctx context.Context, a *attempt, c *objects.Client, plan *link.StagePlan, item link.Item, open openFile, name string) error {
+func (w *worker) fetchItem(ctx context.Context, a *attempt, c *objects.Client, plan *link.StagePlan, item link.Item, open openFile, name string) error {
 	url := plan.In + item.Path
 	bucket, key, err := splitURL(url)
 	if err != nil {
 		return err
 	}
-	n, err := download(ctx, c, bucket, key, open, name)
+	n, err := w.fetch(ctx, c, bucket, key, open, name, item.Size >= cacheFrom)
 	if err != nil {
 		return inputFailed(url, err)
 	}
@@ -117,7 +117,7 @@ func (w *worker) joinAll(ctx context.Context, a *attempt, c *objects.Client, roo
 	for lo := int64(0); lo < plan.Items; lo += joinGroup {
 		hi := min(lo+joinGroup, plan.Items)
 		err := w.eachItem(ctx, a, c, plan, lo, hi, func(ctx context.Context, i int64, item link.Item) error {
-			return fetchItem(ctx, a, c, plan, item, root.OpenFile, part(i))
+			return w.fetchItem(ctx, a, c, plan, item, root.OpenFile, part(i))
 		})
 		if err != nil {
 			return err

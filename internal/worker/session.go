@@ -211,7 +211,7 @@ func (w *worker) poll(ctx context.Context, die context.CancelCauseFunc) {
 func (w *worker) message(m link.Message) {
 	switch {
 	case m.Start != nil:
-		w.begin(m.Start, m.Credentials)
+		w.begin(m.Start, m.Credentials, m.Staging)
 	case m.Stop != nil:
 		w.mu.Lock()
 		defer w.mu.Unlock()

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"os"
@@ -24,9 +23,8 @@ import (
 )
 
 const (
-	stagingAtOnce = 64      // attempts that move data at the same time
-	smallFile     = 1 << 20 // up to here a file is moved in one piece
-	maxName       = 200     // bytes of a local file name
+	stagingAtOnce = 64  // attempts that move data at the same time
+	maxName       = 200 // bytes of a local file name
 )
 
 // objectsHTTP is the connection pool that all attempts share.
@@ -48,15 +46,24 @@ func objectsHTTP() *http.Client {
 	}
 }
 
+// movers is whose credentials move the attempt's data.
+func (a *attempt) movers() *grant {
+	if a.mover != nil {
+		return a.mover
+	}
+	return a.grant
+}
+
 // objects is the object store as an attempt may use it: with the attempt's credentials.
 func (w *worker) objects(a *attempt) *objects.Client {
 	w.mu.Lock()
 	region := w.welcome.Region
 	w.mu.Unlock()
+	g := a.movers()
 	return &objects.Client{
 		Endpoint: w.link.Base(), Region: region, HTTP: w.http, Attempts: 1,
 		Credentials: func(ctx context.Context) (sigv4.Credentials, error) {
-			c, err := w.grants.current(ctx, a.grant, false)
+			c, err := w.grants.current(ctx, g, false)
 			return sigv4.Credentials{AccessKey: c.AccessKeyID, Secret: c.SecretAccessKey, SessionToken: c.SessionToken, Expires: time.UnixMicro(c.Expires)}, err
 		},
 	}
@@ -64,24 +71,24 @@ func (w *worker) objects(a *attempt) *objects.Client {
 
 // persist repeats do while the object store or the manager is away, as long as the attempt
 // is wanted and the worker itself would wait; credentials that were refused are renewed once.
-func (w *worker) persist(a *attempt, do func(ctx context.Context) error) error {
+func (w *worker) persist(ctx context.Context, a *attempt, do func(ctx context.Context) error) error {
 	end := time.Now().Add(w.opts.OrphanAfter)
 	renewed := false
 	for n := 0; ; n++ {
-		err := do(a.ctx)
-		if err == nil || a.ctx.Err() != nil {
+		err := do(ctx)
+		if err == nil || ctx.Err() != nil {
 			return err
 		}
 		f, ok := errors.AsType[*fault.Error](err)
 		switch {
 		case ok && f.Kind == fault.Denied && !renewed:
 			renewed = true
-			if _, err := w.grants.current(a.ctx, a.grant, true); err != nil {
+			if _, err := w.grants.current(ctx, a.movers(), true); err != nil {
 				return fmt.Errorf("%w; fresh credentials: %w", f, err)
 			}
 		case ok && (f.Kind == fault.Unavailable || f.Kind == fault.Throttled || f.Kind == fault.Internal ||
 			f.Code == link.CodeUnknownSession) && time.Now().Before(end):
-			pause(a.ctx, n)
+			pause(ctx, n)
 		default:
 			return err
 		}
@@ -103,7 +110,7 @@ func (w *worker) stageIn(a *attempt, f *folder) (staged, error) {
 		return staged{}, a.ctx.Err()
 	}
 	var s staged
-	err := w.persist(a, func(ctx context.Context) (err error) {
+	err := w.persist(a.ctx, a, func(ctx context.Context) (err error) {
 		c := w.objects(a)
 		plan, err := w.plans.plan(ctx, c, a.lease.Ref.Key, a.asg.Stage)
 		if err != nil {
@@ -136,7 +143,7 @@ func (w *worker) stageOneIn(ctx context.Context, a *attempt, c *objects.Client, 
 	}
 	name := localName(item.Path)
 	in, out := f.in()+"/"+name, f.out()+"/"+name
-	n, err := download(ctx, c, bucket, key, os.OpenFile, in)
+	n, err := w.fetch(ctx, c, bucket, key, os.OpenFile, in, item.Size >= cacheFrom)
 	if err != nil {
 		return staged{}, inputFailed(plan.In+item.Path, err)
 	}
@@ -208,37 +215,6 @@ func localName(p string) string {
 
 type openFile func(name string, flag int, mode os.FileMode) (*os.File, error)
 
-// download fetches an object into a new file and gives its size.
-func download(ctx context.Context, c *objects.Client, bucket, key string, open openFile, name string) (n int64, err error) {
-	r, size, err := c.Get(ctx, bucket, key)
-	if err != nil {
-		return 0, err
-	}
-	defer r.Close()
-	f, err := open(name, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return 0, err
-	}
-	defer func() { err = errors.Join(err, f.Close()) }()
-	if size >= 0 && size <= smallFile {
-		buf := make([]byte, size)
-		if _, err := io.ReadFull(r, buf); err != nil {
-			return 0, fault.Wrap(err, fault.Unavailable, "ConnectionError", "the object store stopped in the middle of s3://%s/%s", bucket, key)
-		}
-		_, err = f.Write(buf)
-		return size, err
-	}
-	w := &diskWriter{f: f}
-	n, err = io.Copy(w, r)
-	if err == nil && size >= 0 && n != size {
-		err = io.ErrUnexpectedEOF
-	}
-	if err != nil && w.err == nil {
-		err = fault.Wrap(err, fault.Unavailable, "ConnectionError", "the object store stopped in the middle of s3://%s/%s", bucket, key)
-	}
-	return n, err
-}
-
 // diskWriter remembers whether it was the disk that failed, not the network.
 type diskWriter struct {
 	f   *os.File
@@ -265,7 +241,7 @@ func (w *worker) stageOut(a *attempt, exit *job.Exit) {
 	case <-a.ctx.Done():
 	}
 	var size atomic.Int64
-	err := w.persist(a, func(ctx context.Context) error {
+	err := w.persist(a.ctx, a, func(ctx context.Context) error {
 		c := w.objects(a)
 		plan, err := w.plans.plan(ctx, c, a.lease.Ref.Key, a.asg.Stage)
 		if err != nil {

@@ -67,6 +67,7 @@ type Options struct {
 	OrphanAfter time.Duration // 0 = 10 minutes
 	StopGrace   time.Duration // between SIGTERM and SIGKILL; 0 = 30 s
 	Path        string        // PATH of jobs; "" = the worker's own
+	Cache       int64         // bytes of objects to keep for later attempts; 0 = 10 GiB or a tenth of the disk, below 0 = none
 	Leave       func() Leave  // asked when Run's context ends; nil = Keep
 	Log         *slog.Logger  // nil = none
 }
@@ -106,7 +107,9 @@ type worker struct {
 	folders *folders
 	grants  *grants
 	plans   *plans
+	cache   *cache        // of objects; nil = none
 	staging chan struct{} // bounds how many attempts move data at once
+	moves   chan struct{} // bounds how many objects of declared data move at once
 
 	life context.Context // ends when the worker goes; jobs do not
 	wg   sync.WaitGroup  // attempts' goroutines and loops
@@ -161,6 +164,7 @@ func open(o Options) (*worker, error) {
 		http:     objectsHTTP(),
 		plans:    newPlans(),
 		staging:  make(chan struct{}, stagingAtOnce),
+		moves:    make(chan struct{}, stagingAtOnce),
 		attempts: map[job.Lease]*attempt{},
 		contact:  time.Now(),
 		idle:     make(chan struct{}),
@@ -171,6 +175,9 @@ func open(o Options) (*worker, error) {
 	}
 	w.reports.wake = make(chan struct{}, 1)
 	if w.folders, err = openFolders(filepath.Join(o.Dir, "attempts")); err != nil {
+		return nil, err
+	}
+	if w.cache, err = openCache(filepath.Join(o.Dir, "cache"), o.Cache); err != nil {
 		return nil, err
 	}
 	if w.grants, err = openGrants(filepath.Join(o.Dir, "credentials.port"), w.refresh); err != nil {

@@ -83,10 +83,16 @@ type Assignment struct {
 	Pod            *Pod            `json:"pod,omitempty"`       // as in Spec; shared, never written to
 	Seat           *Seat           `json:"seat,omitempty"`      // of a node of a multi-node parallel job
 	Stage          string          `json:"stage,omitempty"`
+	Inputs         string          `json:"inputs,omitempty"`
+	Outputs        string          `json:"outputs,omitempty"`
+	Submitter      *Submitter      `json:"-"`   // of no concern to the worker, which gets credentials
 	Log            string          `json:"log"` // log stream in group /aws/batch/job
 }
 
-// Name is the public id of the unit that the assignment runs.
+// Moves reports whether the worker moves data for the attempt.
+func (a *Assignment) Moves() bool { return a.Stage+a.Inputs+a.Outputs != "" }
+
+// UnitName is the public id of the unit that the assignment runs.
 func (a *Assignment) UnitName() string { return Name(a.ID, a.Ref.Index) }
 
 // Child is the number of an array child as the job is told.

@@ -113,6 +113,9 @@ type Spec struct {
 	Pod            *Pod              `json:"pod,omitempty"`         // several containers; then Image is the first's, Need the sum, and there is no Command
 	Nodes          *Nodes            `json:"nodes,omitempty"`       // of a multi-node parallel job; image, command, environment, need and container are then those of its main node
 	Stage          string            `json:"stage,omitempty"`       // s3:// URL of a staging plan (link.StagePlan), from the tag drover:stage
+	Inputs         string            `json:"inputs,omitempty"`      // declared data, see ParseData; from the tag drover:inputs
+	Outputs        string            `json:"outputs,omitempty"`     // from the tag drover:outputs
+	Submitter      *Submitter        `json:"submitter,omitempty"`   // whose rights move the job's data; nil = those of its attempts
 	Token          string            `json:"token,omitempty"`       // idempotency token of the submitter
 	Detail         json.RawMessage   `json:"detail,omitempty"`      // the service's own words, for DescribeJobs to echo
 }

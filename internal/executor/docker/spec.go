@@ -87,7 +87,7 @@ func (x *Executor) spec(a executor.Attempt, i *image, name string) (client.Conta
 		return none, err
 	}
 	config := &container.Config{
-		Image: i.id, Cmd: a.Command, Env: a.Environment,
+		Image: i.id, Cmd: a.Command, Env: a.Environment, WorkingDir: a.BoxDir,
 		Labels: map[string]string{labelHost: x.opts.Host, labelJob: a.Name, labelLease: leaseLabel(a.Lease)},
 	}
 	if a.Stdin != "" || a.Stdout != "" {

@@ -220,8 +220,15 @@ func TestBadSubmissions(t *testing.T) {
 		"eksPropertiesOverride is not":                      func(in *batch.SubmitJobInput) { in.EksPropertiesOverride = &types.EksPropertiesOverride{} },
 		"tag drover:speed is not one":                       func(in *batch.SubmitJobInput) { in.Tags = map[string]string{"drover:speed": "1"} },
 		"tag Drover:stage is not one":                       func(in *batch.SubmitJobInput) { in.Tags = map[string]string{"Drover:stage": "s3://a/b"} },
-		"must be the s3://bucket/key":                       func(in *batch.SubmitJobInput) { in.Tags = map[string]string{"drover:stage": "http://x/y"} },
-		"parameters must not contain NUL":                   func(in *batch.SubmitJobInput) { in.Parameters = map[string]string{"a": "\x00"} },
+		"tag drover:inputs names nothing":                   func(in *batch.SubmitJobInput) { in.Tags = map[string]string{"drover:inputs": ""} },
+		"is not a path in the job's working folder":         func(in *batch.SubmitJobInput) { in.Tags = map[string]string{"drover:inputs": "s3://bucket/key=../x"} },
+		"end the key with":                                  func(in *batch.SubmitJobInput) { in.Tags = map[string]string{"drover:outputs": "s3://bucket/key=x/"} },
+		"only the children of an array have":                func(in *batch.SubmitJobInput) { in.Tags = map[string]string{"drover:inputs": "s3://bucket/@index"} },
+		"tag drover:stage cannot be combined with": func(in *batch.SubmitJobInput) {
+			in.Tags = map[string]string{"drover:inputs": "s3://bucket/a", "drover:stage": "s3://b/plan"}
+		},
+		"must be the s3://bucket/key":     func(in *batch.SubmitJobInput) { in.Tags = map[string]string{"drover:stage": "http://x/y"} },
+		"parameters must not contain NUL": func(in *batch.SubmitJobInput) { in.Parameters = map[string]string{"a": "\x00"} },
 		"environment must not contain NUL": func(in *batch.SubmitJobInput) {
 			in.ContainerOverrides = &types.ContainerOverrides{Environment: []types.KeyValuePair{{Name: aws.String("A"), Value: aws.String("\x00")}}}
 		},

@@ -1,6 +1,7 @@
 package batch
 
 import (
+	"context"
 	"net/url"
 	"slices"
 	"strconv"
@@ -8,6 +9,7 @@ import (
 
 	"drover/internal/core/job"
 	"drover/internal/core/sched"
+	"drover/internal/wire"
 )
 
 // Tags that drover understands. SDKs refuse members that are not in their model, so what
@@ -48,7 +50,7 @@ func readJobTags(spec *job.Spec, tags map[string]string) error {
 	if len(tags) == 0 {
 		return nil
 	}
-	if err := checkTags(tags, []string{stageTag, tokenTag, quotaShareTag, afterTag, maximumTag, onMemoryTag}); err != nil {
+	if err := checkTags(tags, []string{stageTag, job.InputsTag, job.OutputsTag, tokenTag, quotaShareTag, afterTag, maximumTag, onMemoryTag}); err != nil {
 		return err
 	}
 	if stage, ok := tags[stageTag]; ok {
@@ -57,6 +59,9 @@ func readJobTags(spec *job.Spec, tags map[string]string) error {
 			return invalid("tag %s must be the s3://bucket/key of a staging plan, got %q", stageTag, stage)
 		}
 		spec.Stage = stage
+	}
+	if err := readData(spec, tags); err != nil {
+		return err
 	}
 	if token, ok := tags[tokenTag]; ok {
 		if token == "" {
@@ -71,6 +76,39 @@ func readJobTags(spec *job.Spec, tags map[string]string) error {
 		spec.QuotaShare = share
 	}
 	return readBehaviour(spec, tags)
+}
+
+// readData reads what objects a job needs and makes.
+func readData(spec *job.Spec, tags map[string]string) error {
+	inputs, hasInputs := tags[job.InputsTag]
+	outputs, hasOutputs := tags[job.OutputsTag]
+	if (hasInputs || hasOutputs) && spec.Stage != "" {
+		return invalid("tag %s cannot be combined with %s and %s: a job of drover map has its data from its plan", stageTag, job.InputsTag, job.OutputsTag)
+	}
+	for _, t := range []struct {
+		has        bool
+		tag, value string
+	}{{hasInputs, job.InputsTag, inputs}, {hasOutputs, job.OutputsTag, outputs}} {
+		if !t.has {
+			continue
+		}
+		if _, err := job.ParseData(t.tag, t.value, spec.Size > 0); err != nil {
+			return err
+		}
+	}
+	spec.Inputs, spec.Outputs = inputs, outputs
+	return nil
+}
+
+// submitter is whose rights move a job's data: those of its role if it has one, which the
+// submitter was allowed to pass, else the submitter's own. It is nil where the attempt's own
+// credentials say the same: for the account's root, and for jobs without data.
+func submitter(ctx context.Context, spec *job.Spec) *job.Submitter {
+	p, ok := wire.PrincipalFrom(ctx)
+	if !ok || !p.Governed() || spec.Container.Role() != "" || spec.Stage+spec.Inputs+spec.Outputs == "" {
+		return nil
+	}
+	return &job.Submitter{ARN: p.ARN, User: p.User, Role: p.Role, ID: p.ID, SessionName: p.SessionName, Limits: p.Limits}
 }
 
 // readBehaviour reads the tags that change how a job waits and is retried.

@@ -41,6 +41,15 @@ func (s *Service) RetryJob(ctx context.Context, in *RetryJobInput) (*RetryJobOut
 	return &RetryJobOutput{Job: r.ID.String(), Children: spec.Size}, nil
 }
 
+// mayActFor refuses to move data with the rights of somebody else.
+func mayActFor(ctx context.Context, s *job.Submitter) error {
+	p, ok := wire.PrincipalFrom(ctx)
+	if s == nil || !ok || !p.Governed() || s.Same(&job.Submitter{User: p.User, Role: p.Role, ID: p.ID, Limits: p.Limits}) {
+		return nil
+	}
+	return fault.New(fault.Denied, "AccessDenied", "the job's data is moved with the rights of %s, who submitted it: submit it again yourself", s.ARN)
+}
+
 // mayPassRoles asks what SubmitJob asks too: whoever has a job run again lends it its roles.
 func (s *Service) mayPassRoles(ctx context.Context, name string) error {
 	views, err := s.jobs.Describe(ctx, []string{name})
@@ -49,6 +58,9 @@ func (s *Service) mayPassRoles(ctx context.Context, name string) error {
 	}
 	if len(views) == 0 {
 		return missing(name)
+	}
+	if err := mayActFor(ctx, views[0].Spec.Submitter); err != nil {
+		return err
 	}
 	c := views[0].Spec.Container
 	if c == nil {

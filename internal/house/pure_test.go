@@ -14,7 +14,7 @@ import (
 // process, waits, or answers twice the same question differently.
 func pureStd() []string {
 	return []string{"bytes", "cmp", "container/heap", "encoding", "encoding/base64", "encoding/binary", "encoding/hex", "encoding/json",
-		"errors", "fmt", "hash/crc32", "hash/fnv", "iter", "maps", "math", "math/bits", "regexp", "slices", "strconv", "strings",
+		"errors", "fmt", "hash/crc32", "hash/fnv", "iter", "maps", "math", "math/bits", "path", "regexp", "slices", "strconv", "strings",
 		"time", "unicode", "unicode/utf8"}
 }
 

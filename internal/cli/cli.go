@@ -76,6 +76,7 @@ type grammar struct {
 
 	Serve    serveCommand    `cmd:"" group:"Server" help:"Run the server: API, object store, job manager, logs and one worker."`
 	Env      envCommand      `cmd:"" group:"Server" help:"Print the environment for aws, the SDKs and drover itself."`
+	Certs    certsCommand    `cmd:"" group:"Server" help:"Show or renew drover's own TLS certificate."`
 	Stop     stopCommand     `cmd:"" group:"Server" help:"Stop the server of the data folder."`
 	Doctor   doctorCommand   `cmd:"" group:"Server" help:"Check all that a stopped server has stored."`
 	Why      whyCommand      `cmd:"" name:"why-denied" group:"Server" help:"Tell why a request was refused."`
@@ -89,6 +90,7 @@ type grammar struct {
 type globals struct {
 	Data     string `placeholder:"DIR" help:"Data folder (default $$DROVER_DATA, else ~/.drover)."`
 	Endpoint string `placeholder:"URL" help:"Server to talk to (default $$AWS_ENDPOINT_URL, else the one that runs on the data folder)."`
+	CABundle string `name:"ca-bundle" placeholder:"FILE" help:"Certificate authorities to trust for https (default $$AWS_CA_BUNDLE, else the data folder's own)."`
 	JSON     bool   `name:"json" help:"Print JSON."`
 }
 

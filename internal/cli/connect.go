@@ -2,10 +2,13 @@ package cli
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
@@ -15,8 +18,10 @@ import (
 	"time"
 
 	"drover/internal/core/fault"
+	"drover/internal/server"
 	"drover/internal/service/native"
 	"drover/internal/wire"
+	"drover/internal/wire/certs"
 	"drover/internal/wire/keys"
 	"drover/internal/wire/sigv4"
 )
@@ -56,6 +61,10 @@ func (g *globals) complete(sh *shell) error {
 // running is what a server writes into server.json of its data folder.
 type running struct {
 	Endpoint string `json:"endpoint"`
+	TLS      string `json:"tls"`   // the same over TLS; "" = none
+	S3       string `json:"s3"`    // the object store alone
+	S3TLS    string `json:"s3tls"` // the same over TLS
+	CA       string `json:"ca"`    // the authority of its certificate if that is drover's own
 	PID      int    `json:"pid"`
 	Version  string `json:"version"`
 }
@@ -71,6 +80,39 @@ func serverOf(data string) (running, error) {
 		return r, fmt.Errorf("%s is damaged; remove it and start the server again", filepath.Join(data, "server.json"))
 	}
 	return r, nil
+}
+
+// furtherGates are the addresses of the running server beside its endpoint.
+func (g *globals) furtherGates() map[string]string {
+	r, err := serverOf(g.Data)
+	if err != nil { // it is just going
+		return nil
+	}
+	all := map[string]string{"tls": r.TLS, "s3": r.S3, "s3tls": r.S3TLS}
+	maps.DeleteFunc(all, func(_, url string) bool { return url == "" })
+	return all
+}
+
+// trust is what https connections trust beside the system's authorities: --ca-bundle,
+// AWS_CA_BUNDLE, or the authority of the data folder's server. Nil is the system's alone.
+func (g *globals) trust(sh *shell) (roots *x509.CertPool, path string, err error) {
+	path = g.CABundle
+	if path == "" {
+		path = sh.env("AWS_CA_BUNDLE")
+	}
+	if path == "" {
+		path = filepath.Join(g.Data, server.CertsFolder, "ca.pem")
+		if _, err := os.Stat(path); err != nil {
+			return nil, "", nil
+		}
+	}
+	if path, err = filepath.Abs(path); err != nil {
+		return nil, "", wrong("--ca-bundle: %w", err)
+	}
+	if roots, err = certs.Roots(path); err != nil {
+		return nil, "", wrong("%w; correct --ca-bundle or AWS_CA_BUNDLE", err)
+	}
+	return roots, path, nil
 }
 
 // connection is a server that answers.
@@ -98,7 +140,11 @@ func (g *globals) connect(ctx context.Context, sh *shell) (*connection, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := newConnection(endpoint, region(sh), creds)
+	roots, _, err := g.trust(sh)
+	if err != nil {
+		return nil, err
+	}
+	c := newConnection(endpoint, region(sh), creds, roots)
 	return c, c.greet(ctx)
 }
 
@@ -132,8 +178,10 @@ func (g *globals) credentials(sh *shell) (sigv4.Credentials, error) {
 
 func (g *globals) credentialsFile() string { return filepath.Join(g.Data, "credentials") }
 
-func newConnection(endpoint, region string, creds sigv4.Credentials) *connection {
+func newConnection(endpoint, region string, creds sigv4.Credentials, roots *x509.CertPool) *connection {
 	transport := &http.Transport{
+		TLSClientConfig:     &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
+		TLSHandshakeTimeout: 10 * time.Second,
 		DialContext:         (&net.Dialer{Timeout: 5 * time.Second}).DialContext,
 		MaxIdleConnsPerHost: 64,
 		IdleConnTimeout:     time.Minute,
@@ -154,6 +202,9 @@ func (c *connection) greet(ctx context.Context) error {
 	f, answered := errors.AsType[*fault.Error](err)
 	switch {
 	case !answered:
+		if e, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+			return refused("the certificate of %s cannot be trusted: %w; name its authority with --ca-bundle FILE or AWS_CA_BUNDLE (drover certs on the server's host shows it)", c.endpoint, e.Err)
+		}
 		if e, ok := errors.AsType[*net.OpError](err); ok {
 			return refused("nothing answers at %s (%v); start a server with drover serve, or correct --endpoint or AWS_ENDPOINT_URL", c.endpoint, e.Err)
 		}

@@ -71,7 +71,7 @@ func (g *globals) present(ctx context.Context, sh *shell) *connection {
 	if err != nil {
 		return nil
 	}
-	c := newConnection(r.Endpoint, region(sh), creds)
+	c := newConnection(r.Endpoint, region(sh), creds, nil)
 	c.client.Retries = 0
 	if c.greet(ctx) != nil {
 		return nil

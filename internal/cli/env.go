@@ -11,7 +11,9 @@ import (
 )
 
 // envCommand is `drover env`.
-type envCommand struct{}
+type envCommand struct {
+	TLS bool `name:"tls" help:"The addresses over TLS, with the authority to trust."`
+}
 
 // Help is shown by drover env --help.
 func (*envCommand) Help() string {
@@ -23,7 +25,7 @@ func (*envCommand) Help() string {
 }
 
 // Run carries out the command.
-func (*envCommand) Run(sh *shell, g *globals) error {
+func (c *envCommand) Run(sh *shell, g *globals) error {
 	r, err := serverOf(g.Data)
 	if errors.Is(err, fs.ErrNotExist) {
 		return refused("no server runs on %s; start one with drover serve --data %s", g.Data, g.Data)
@@ -41,6 +43,18 @@ func (*envCommand) Run(sh *shell, g *globals) error {
 		{"AWS_SECRET_ACCESS_KEY", creds.Secret},
 		{"AWS_REGION", defaultRegion},
 		{"AWS_DEFAULT_REGION", defaultRegion},
+	}
+	if c.TLS {
+		if r.TLS == "" {
+			return refused("the server of %s has no TLS address; start it with drover serve --tls-listen HOST:PORT", g.Data)
+		}
+		variables[0][1], r.S3 = r.TLS, r.S3TLS
+		if r.CA != "" {
+			variables = append(variables, [2]string{"AWS_CA_BUNDLE", r.CA})
+		}
+	}
+	if r.S3 != "" {
+		variables = append(variables, [2]string{"AWS_ENDPOINT_URL_S3", r.S3})
 	}
 	if g.JSON {
 		all := map[string]string{}

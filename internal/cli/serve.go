@@ -4,9 +4,12 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"regexp"
+	"slices"
 	"syscall"
 	"time"
 
@@ -21,6 +24,7 @@ const Version = "0.1.0"
 // serveCommand is `drover serve`.
 type serveCommand struct {
 	Listen   string        `default:"127.0.0.1:4580" placeholder:"HOST:PORT" help:"Address of the API (default ${default}); port 0 takes a free one."`
+	Gates    gateFlags     `embed:""`
 	Account  string        `default:"000000000000" placeholder:"DIGITS" help:"Account number in ARNs (default ${default})."`
 	Limits   string        `enum:"drover,aws" default:"drover" help:"Quotas: drover (arrays to 1,000,000) or aws (exactly those of AWS Batch) (default ${default})."`
 	Retain   time.Duration `default:"720h" placeholder:"D" help:"How long ended jobs and their logs are kept (default 30 days)."`
@@ -36,8 +40,40 @@ func (*serveCommand) Help() string {
 
   drover serve
   drover serve --data /var/lib/drover --listen 127.0.0.1:4580
+  drover serve --tls-listen 0.0.0.0:4582 --host batch.example.org   for other hosts; drover certs tells how they trust it
 
 Then, in another shell:  eval "$(drover env)"  and  aws batch describe-job-queues. SIGTERM ends the server and leaves running jobs running; drover stop --jobs ends them too.`
+}
+
+// gateFlags are the addresses beside --listen.
+type gateFlags struct {
+	TLSListen   string   `name:"tls-listen" placeholder:"HOST:PORT" help:"Serve the API over TLS here too; an address that other hosts reach is welcome."`
+	S3Listen    string   `name:"s3-listen" placeholder:"HOST:PORT" help:"Serve the object store alone here too: the direct port for bulk data."`
+	S3TLSListen string   `name:"s3-tls-listen" placeholder:"HOST:PORT" help:"The same over TLS."`
+	TLSCert     string   `name:"tls-cert" placeholder:"FILE" help:"Certificate in PEM form, with its chain (default: one of drover's own authority; see drover certs)."`
+	TLSKey      string   `name:"tls-key" placeholder:"FILE" help:"Key of --tls-cert. Both are read again when they change."`
+	Host        []string `placeholder:"NAME" help:"Name by which clients reach this server: for drover's own certificate, and for buckets as BUCKET.NAME."`
+	Insecure    bool     `help:"Let other hosts in over plain HTTP."`
+}
+
+func (f *gateFlags) gates() (server.Gates, error) {
+	o := server.Gates{TLS: f.TLSListen, S3: f.S3Listen, S3TLS: f.S3TLSListen, Hosts: f.Host, Insecure: f.Insecure}
+	switch {
+	case (f.TLSCert == "") != (f.TLSKey == ""):
+		return o, wrong("--tls-cert and --tls-key go together; give both, or none for drover's own certificate")
+	case f.TLSCert != "" && f.TLSListen == "" && f.S3TLSListen == "":
+		return o, wrong("--tls-cert is for a TLS address; give one with --tls-listen or --s3-tls-listen")
+	case f.TLSCert == "":
+		return o, nil
+	}
+	var err error
+	if o.Cert, err = filepath.Abs(f.TLSCert); err != nil { // the server changes its working folder
+		return o, wrong("--tls-cert: %w", err)
+	}
+	if o.Key, err = filepath.Abs(f.TLSKey); err != nil {
+		return o, wrong("--tls-key: %w", err)
+	}
+	return o, nil
 }
 
 // Run carries out the command.
@@ -48,6 +84,10 @@ func (c *serveCommand) Run(ctx context.Context, sh *shell, g *globals) error {
 	}
 	if c.Retain < time.Minute {
 		return wrong("--retain %s is too short to read a result in; give at least 1m", c.Retain)
+	}
+	gates, err := c.Gates.gates()
+	if err != nil {
+		return err
 	}
 	self, err := os.Executable()
 	if err != nil {
@@ -60,17 +100,24 @@ func (c *serveCommand) Run(ctx context.Context, sh *shell, g *globals) error {
 		level = slog.LevelDebug
 	}
 	opt := server.Options{
-		Data: g.Data, Listen: c.Listen, Account: c.Account, Region: region(sh), Limits: limits, Retain: c.Retain,
+		Data: g.Data, Listen: c.Listen, Gates: gates, Account: c.Account, Region: region(sh), Limits: limits, Retain: c.Retain,
 		Embedded: c.Embedded, Drain: c.Drain, Version: Version,
 		Log: slog.New(slog.NewTextHandler(sh.err, &slog.HandlerOptions{Level: level})),
 		Ready: func(endpoint string) {
 			context.AfterFunc(ctx, release) // a second signal ends the process at once
+			further := g.furtherGates()
 			if g.JSON {
+				said := map[string]string{"endpoint": endpoint, "credentials": g.credentialsFile()}
+				maps.Copy(said, further)
 				// Nobody reads what cannot be written here; the server goes on.
-				_ = printJSON(sh, map[string]string{"endpoint": endpoint, "credentials": g.credentialsFile()})
+				_ = printJSON(sh, said)
 				return
 			}
-			fmt.Fprintf(sh.out, "drover %s serves %s\ncredentials are in %s; next: eval \"$(drover env --data %s)\"\n", Version, endpoint, g.credentialsFile(), g.Data)
+			fmt.Fprintf(sh.out, "drover %s serves %s\n", Version, endpoint)
+			for _, name := range slices.Sorted(maps.Keys(further)) {
+				fmt.Fprintf(sh.out, "  and %s\n", further[name])
+			}
+			fmt.Fprintf(sh.out, "credentials are in %s; next: eval \"$(drover env --data %s)\"\n", g.credentialsFile(), g.Data)
 		},
 	}
 	if !c.NoWorker {

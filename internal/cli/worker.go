@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io/fs"
 	"log/slog"
+	"net/url"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -24,6 +25,8 @@ import (
 type workerCommand struct {
 	VCPUs       float64       `name:"vcpus" placeholder:"N" help:"vCPUs to offer (default: all of the host's)."`
 	Memory      int64         `placeholder:"MiB" help:"Memory to offer (default: the host's, less a reserve for the system)."`
+	Server      string        `placeholder:"URL" help:"Server of another host to work for, such as https://batch.example.org:4582 (default: that of the data folder)."`
+	Token       string        `type:"path" placeholder:"FILE" help:"That server's worker token, a copy of worker.token in its data folder."`
 	OrphanAfter time.Duration `default:"10m" placeholder:"D" help:"Time without a manager after which jobs are ended and the worker leaves (default ${default})."`
 	Cache       *int64        `env:"DROVER_CACHE" placeholder:"MiB" help:"Room for objects that jobs needed and the next may need too; 0 = keep none (default: 10 GiB, or a tenth of the disk if that is less)."`
 
@@ -41,21 +44,22 @@ Jobs whose image is not "host" run as containers when a Docker Engine answers. T
 
   drover worker --allow-volume /data --secrets /etc/drover/secrets
 
+On another host than the server's, over TLS (drover certs on the server's host shows ca.pem):
+
+  drover worker --server https://batch.example.org:4582 --token worker.token --ca-bundle ca.pem
+
 When it is told to end, its jobs run on and the next worker takes them over.`
 }
 
 // Run carries out the command.
 func (c *workerCommand) Run(ctx context.Context, sh *shell, g *globals) error {
-	r, err := serverOf(g.Data)
-	if errors.Is(err, fs.ErrNotExist) {
-		return refused("no server runs on %s; start one with drover serve --data %s", g.Data, g.Data)
-	}
+	endpoint, token, err := c.server(g)
 	if err != nil {
-		return refused("%w", err)
+		return err
 	}
-	token, err := os.ReadFile(filepath.Join(g.Data, "worker.token"))
+	roots, bundle, err := g.trust(sh)
 	if err != nil {
-		return refused("the worker cannot prove itself: %w", err)
+		return err
 	}
 	self, err := os.Executable()
 	if err != nil {
@@ -80,9 +84,13 @@ func (c *workerCommand) Run(ctx context.Context, sh *shell, g *globals) error {
 	if err != nil {
 		return err
 	}
+	locate := g.locate
+	if c.Server != "" {
+		locate = nil
+	}
 	err = worker.Run(ctx, worker.Options{
 		Containers: containers, HostNetwork: c.Containers.DockerNetwork == "host", Secrets: c.Containers.store(),
-		Dir: dir, Endpoint: r.Endpoint, Locate: g.locate, Token: strings.TrimSpace(string(token)), Capacity: capacity, OrphanAfter: c.OrphanAfter, Cache: cache, Log: log,
+		Dir: dir, Endpoint: endpoint, Locate: locate, Token: token, Roots: roots, CABundle: bundle, Capacity: capacity, OrphanAfter: c.OrphanAfter, Cache: cache, Log: log,
 		Executor: process.New(process.Options{
 			Dir: dir, Exe: self, OrphanAfter: c.OrphanAfter, Note: func(s string) { log.Warn(s) },
 		}),
@@ -91,6 +99,38 @@ func (c *workerCommand) Run(ctx context.Context, sh *shell, g *globals) error {
 		return refused("%w", err)
 	}
 	return nil
+}
+
+// server is whom the worker works for, and how it proves itself there.
+func (c *workerCommand) server(g *globals) (endpoint, token string, err error) {
+	file := filepath.Join(g.Data, "worker.token")
+	if c.Token != "" {
+		file = c.Token
+	}
+	if c.Server != "" {
+		u, err := url.Parse(c.Server)
+		if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+			return "", "", wrong("--server %q is not a URL such as https://batch.example.org:4582", c.Server)
+		}
+		if u.Scheme == "http" && !loopback(c.Server) {
+			return "", "", wrong("--server %s is plain HTTP, over which the worker's token and the jobs' credentials could be read; use the server's --tls-listen address", c.Server)
+		}
+		endpoint = strings.TrimRight(c.Server, "/")
+	} else {
+		r, err := serverOf(g.Data)
+		if errors.Is(err, fs.ErrNotExist) {
+			return "", "", refused("no server runs on %s; start one with drover serve --data %s, or name another host's with --server", g.Data, g.Data)
+		}
+		if err != nil {
+			return "", "", refused("%w", err)
+		}
+		endpoint = r.Endpoint
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return "", "", refused("the worker cannot prove itself: %w; copy worker.token from the server's data folder and name it with --token", err)
+	}
+	return endpoint, strings.TrimSpace(string(text)), nil
 }
 
 // locate is where the data folder's server is now; "" while there is none.

@@ -63,6 +63,7 @@ func rooms() []room {
 		{"wire/authz", ports, "core/fault", ""},
 		{"wire/authz/policy", ports, "core/arn core/fault wire/authz", "github.com/versity/versitygw/iamapi"},
 		{"wire/sigv4", ports, "core/fault wire/authz", ""},
+		{"wire/certs", ports, "", ""},
 		{"wire/keys", ports, "core/fault wire/authz wire/sigv4", ""},
 		{"wire/wiretest", proofs, "core/... wire wire/...", awsSDK + " github.com/aws/aws-sdk-go-v2/credentials " + compare},
 
@@ -98,7 +99,7 @@ func rooms() []room {
 }
 
 // below is everything under the roof.
-const below = "core/... store blob blob/disk wire wire/authz wire/authz/policy wire/sigv4 wire/keys link link/... executor executor/launcher executor/process executor/docker manager worker " +
+const below = "core/... store blob blob/disk wire wire/authz wire/authz/policy wire/sigv4 wire/keys wire/certs link link/... executor executor/launcher executor/process executor/docker manager worker " +
 	"service/batch service/iam service/logs service/native service/s3 service/sts"
 
 // outside are folders that use the house and are not part of it. Nothing may import them

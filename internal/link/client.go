@@ -3,6 +3,8 @@ package link
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"io"
 	"net"
@@ -32,14 +34,15 @@ type Client struct {
 	control, poll, report, heartbeat *http.Client
 }
 
-// NewClient talks to the manager whose API is at base, e.g. "http://127.0.0.1:4580".
-func NewClient(base, token string) *Client {
+// NewClient talks to the manager whose API is at base, e.g. "http://127.0.0.1:4580". roots
+// are the authorities that https trusts; nil = the system's.
+func NewClient(base, token string, roots *x509.CertPool) *Client {
 	c := &Client{
 		token:     token,
-		control:   lane(callTimeout),
-		poll:      lane(pollTimeout),
-		report:    lane(callTimeout),
-		heartbeat: lane(heartbeatTimeout),
+		control:   lane(callTimeout, roots),
+		poll:      lane(pollTimeout, roots),
+		report:    lane(callTimeout, roots),
+		heartbeat: lane(heartbeatTimeout, roots),
 	}
 	c.Move(base)
 	return c
@@ -55,12 +58,13 @@ func (c *Client) Move(base string) {
 func (c *Client) Base() string { return *c.base.Load() }
 
 // lane is an HTTP client with connections of its own.
-func lane(timeout time.Duration) *http.Client {
+func lane(timeout time.Duration, roots *x509.CertPool) *http.Client {
 	dialer := &net.Dialer{Timeout: 5 * time.Second, KeepAlive: 15 * time.Second}
 	return &http.Client{
 		Timeout: timeout,
 		Transport: &http.Transport{
 			DialContext:         dialer.DialContext,
+			TLSClientConfig:     &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
 			TLSHandshakeTimeout: 10 * time.Second,
 			MaxIdleConnsPerHost: 2,
 			IdleConnTimeout:     2 * time.Minute,

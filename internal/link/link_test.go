@@ -56,7 +56,7 @@ func start(t *testing.T) (*backend, *link.Client, string) {
 	t.Helper()
 	b := &backend{polled: make(chan struct{})}
 	srv := httptest.NewServer(link.Handler(b, "secret"))
-	c := link.NewClient(srv.URL+"/", "secret")
+	c := link.NewClient(srv.URL+"/", "secret", nil)
 	t.Cleanup(func() {
 		c.Close()
 		srv.Close()
@@ -116,12 +116,12 @@ func TestFaultsComeBackAsFaults(t *testing.T) {
 	if f = fault.From(c.Heartbeat(t.Context(), link.Heartbeat{})); f.Kind != fault.Internal || strings.Contains(f.Message, "EOF") {
 		t.Errorf("an inner error must not show its text: %v", f)
 	}
-	other := link.NewClient(url, "guess")
+	other := link.NewClient(url, "guess", nil)
 	defer other.Close()
 	if f = fault.From(other.Heartbeat(t.Context(), link.Heartbeat{})); f.Code != link.CodeWrongToken {
 		t.Errorf("a wrong token answered %v", f)
 	}
-	gone := link.NewClient("http://127.0.0.1:1", "secret")
+	gone := link.NewClient("http://127.0.0.1:1", "secret", nil)
 	defer gone.Close()
 	if f = fault.From(gone.Heartbeat(t.Context(), link.Heartbeat{})); f.Code != link.CodeManagerAway {
 		t.Errorf("nobody there answered %v", f)

@@ -44,9 +44,13 @@ func (b linkBackend) Hello(ctx context.Context, h link.Hello) (link.Welcome, err
 		return link.Welcome{}, err
 	}
 	b.s.log.Info("worker connected", "host", h.Host, "vcpus", float64(h.Capacity.MilliVCPU)/1000, "memoryMiB", h.Capacity.MemoryMiB, "held", len(h.Held))
+	endpoint := b.s.endpoint
+	if !firstGate(ctx) {
+		endpoint = "" // jobs reach the API as their worker does
+	}
 	return link.Welcome{
 		Session: session, HeartbeatEvery: link.HeartbeatEvery.Milliseconds(), LeaseTTL: link.LeaseTTL.Milliseconds(),
-		Region: b.s.region, Endpoint: b.s.endpoint, Drop: drop,
+		Region: b.s.region, Endpoint: endpoint, Drop: drop,
 	}, nil
 }
 

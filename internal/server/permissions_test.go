@@ -463,7 +463,7 @@ func newWorker(t *testing.T, endpoint, data string) *fakeWorker {
 	t.Helper()
 	token, err := os.ReadFile(filepath.Join(data, "worker.token"))
 	must(t, err)
-	w := &fakeWorker{Client: link.NewClient(endpoint, strings.TrimSpace(string(token))), host: "i-0123456789abcdef0"}
+	w := &fakeWorker{Client: link.NewClient(endpoint, strings.TrimSpace(string(token)), nil), host: "i-0123456789abcdef0"}
 	t.Cleanup(w.Close)
 	welcome, err := w.Hello(t.Context(), link.Hello{Host: w.host, Boot: "1", Capacity: resource.Vector{MilliVCPU: 4000, MemoryMiB: 4096}, Executors: []string{"process"}})
 	must(t, err)

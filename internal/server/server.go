@@ -15,7 +15,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -40,6 +40,7 @@ import (
 type Options struct {
 	Data     string        // data folder
 	Listen   string        // host:port; port 0 = the one of last time if it is free, else any
+	Gates    Gates         // further addresses
 	Account  string        // 12 digits
 	Region   string        // of requests that name none
 	Limits   job.Limits    // quotas to keep
@@ -72,6 +73,7 @@ type Server struct {
 	opt      Options
 	log      *slog.Logger
 	endpoint string
+	gates    map[string]any // further addresses, as server.json names them
 	db       *store.DB
 	logsDB   *store.DB
 	manager  *manager.Manager
@@ -148,7 +150,7 @@ func (s *Server) openStores(ctx context.Context) error {
 			return err
 		},
 		func() (err error) {
-			s.objects, err = s3.Open(ctx, s3.Options{Dir: s.path("objects"), Region: s.region, Account: s.opt.Account, Log: s.log})
+			s.objects, err = s3.Open(ctx, s3.Options{Dir: s.path("objects"), Region: s.region, Account: s.opt.Account, Domains: s.opt.Gates.domains(), Log: s.log})
 			return err
 		},
 	}
@@ -184,16 +186,17 @@ func (s *Server) close() {
 // keepDenials is how many refused requests can be explained.
 const keepDenials = 10_000
 
-// mux puts the services on one address.
-func (s *Server) mux() *wire.Mux {
+// muxes put the services on one address, and the object store alone on another.
+func (s *Server) muxes() (all, objects *wire.Mux) {
 	s.minter.Alive = s.attemptAlive
 	denials := authz.NewDenials(keepDenials)
-	m := wire.NewMux(wire.MuxOptions{
+	options := wire.MuxOptions{
 		Account: s.opt.Account, DefaultRegion: s.region,
 		Auth:       &sigv4.Verifier{Keys: keys.Any(keys.Root(s.root, s.opt.Account), s.iam, s.minter)},
 		Authorizer: s.iam, Denials: denials,
 		Log: s.access,
-	})
+	}
+	m, direct := wire.NewMux(options), wire.NewMux(options)
 	jobs := batch.New(batch.Options{Manager: s.manager, Account: s.opt.Account, Region: s.region, Limits: s.opt.Limits, Roles: s.iam})
 	m.Add(jobs.Wire())
 	m.Add(s.logs.Wire())
@@ -201,11 +204,11 @@ func (s *Server) mux() *wire.Mux {
 	m.Add(sts.New(sts.Options{Minter: s.minter, Directory: s.iam}))
 	m.Add(wire.Bind(native.Ops, native.New(s.manager, s.logs, s.life).Explain(denials).Tell(jobs)))
 	s.caller = m
-	m.Raw("s3", func(w http.ResponseWriter, r *http.Request, p authz.Principal, body *sigv4.Body) {
-		s.objects.Serve(w, r, p, body)
-	})
-	m.Judge("s3", s.objects.Judge)
-	return m
+	for _, m := range []*wire.Mux{m, direct} {
+		m.Raw("s3", s.objects.Serve)
+		m.Judge("s3", s.objects.Judge)
+	}
+	return m, direct
 }
 
 func (s *Server) access(a wire.Access) {
@@ -228,21 +231,12 @@ func (s *Server) serve(ctx context.Context) error {
 	if err := batch.EnsureDefaults(ctx, s.manager, defaultMaxVCPUs); err != nil {
 		return err
 	}
-	l, err := s.listen()
+	gates, err := s.openGates(ctx)
 	if err != nil {
 		return err
 	}
-	s.endpoint = "http://" + l.Addr().String()
-	fresh := newFresh()
-	web := &http.Server{
-		ConnState: fresh.note,
-		// Calls that wait for something (attach, transitions, logs) end with the manager.
-		BaseContext: func(net.Listener) context.Context { return managerCtx },
-		Handler:     s.handler(), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 75 * time.Second, MaxHeaderBytes: 64 << 10,
-		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
-	}
-	served := make(chan error, 1)
-	go func() { served <- web.Serve(l) }()
+	served := gates.serve(managerCtx, s.log)
+	defer gates.close()
 	if err := s.announce(); err != nil {
 		return err
 	}
@@ -259,71 +253,24 @@ func (s *Server) serve(ctx context.Context) error {
 	case <-ctx.Done():
 	case <-s.life.ended:
 	case err := <-served:
-		return fmt.Errorf("the listener on %s failed: %w", s.endpoint, err)
+		return err
 	}
 	cancel()
 	s.wind()
 	stop, done := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer done()
 	stopManager() // open polls answer at once
-	fresh.close()
-	if err := web.Shutdown(stop); err != nil {
-		return web.Close()
-	}
-	return nil
+	return gates.shutdown(stop)
 }
 
 // defaultMaxVCPUs is the maxvCpus of the environment local: above any single host.
 const defaultMaxVCPUs = 1024
 
-// handler is the whole address: health, the worker protocol, and the services.
-func (s *Server) handler() http.Handler {
-	mux := s.mux()
-	workers := s.linkHandler()
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		switch path := r.URL.Path; {
-		case path == "/healthz" && r.Method == http.MethodGet:
-			w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-			fmt.Fprintln(w, "ok: drover", s.opt.Version)
-		case isLink(path):
-			workers.ServeHTTP(w, r)
-		default:
-			mux.ServeHTTP(w, r)
-		}
-	})
-}
-
-// listen opens the address; with port 0 that of last time, so that the URLs which running
-// jobs know stay good.
-func (s *Server) listen() (net.Listener, error) {
-	host, port, err := net.SplitHostPort(s.opt.Listen)
-	if err != nil {
-		return nil, fmt.Errorf("--listen %q is not host:port: %w", s.opt.Listen, err)
-	}
-	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
-		return nil, fmt.Errorf("--listen %s: drover serves plain HTTP, so it listens on loopback only; use 127.0.0.1:%s, and a TLS proxy for other hosts", s.opt.Listen, port)
-	}
-	if port == "0" {
-		if last, err := os.ReadFile(s.path("port")); err == nil {
-			if l, err := net.Listen("tcp", net.JoinHostPort(host, string(last))); err == nil {
-				return l, nil
-			}
-		}
-	}
-	l, err := net.Listen("tcp", s.opt.Listen)
-	if err != nil {
-		return nil, fmt.Errorf("cannot listen on %s: %w; choose another with --listen, or stop what uses it", s.opt.Listen, err)
-	}
-	_, got, err := net.SplitHostPort(l.Addr().String())
-	if err != nil {
-		return nil, err
-	}
-	return l, writeFile(s.path("port"), []byte(got))
-}
-
 // announce writes server.json, by which the other commands find the server.
 func (s *Server) announce() error {
-	b, err := json.Marshal(map[string]any{"endpoint": s.endpoint, "pid": os.Getpid(), "version": s.opt.Version, "embedded": s.opt.Embedded})
+	said := map[string]any{"endpoint": s.endpoint, "pid": os.Getpid(), "version": s.opt.Version, "embedded": s.opt.Embedded}
+	maps.Copy(said, s.gates)
+	b, err := json.Marshal(said)
 	if err != nil {
 		return err
 	}

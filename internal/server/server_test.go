@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -31,7 +32,7 @@ func run(t *testing.T, opt server.Options) (endpoint string, stop func() error) 
 	}
 	done := make(chan error, 1)
 	go func() { done <- server.Run(ctx, opt) }()
-	stop = func() error { cancel(); return <-done }
+	stop = sync.OnceValue(func() error { cancel(); return <-done })
 	select {
 	case e := <-ready:
 		return e, stop

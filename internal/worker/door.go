@@ -1,6 +1,8 @@
 package worker
 
 import (
+	"crypto/tls"
+	"crypto/x509"
 	"log/slog"
 	"net"
 	"net/http"
@@ -34,6 +36,7 @@ type door struct {
 	dir    string
 	grants *grants
 	base   func() string // where the API is now
+	roots  *x509.CertPool
 	log    *slog.Logger
 
 	mu      sync.Mutex // guards the rest
@@ -71,6 +74,7 @@ func (d *door) open() {
 	d.address, d.release = "http://"+l.Addr().String(), release
 	d.proxy = &http.Transport{
 		DialContext: (&net.Dialer{Timeout: 5 * time.Second}).DialContext, DisableCompression: true,
+		TLSClientConfig: &tls.Config{RootCAs: d.roots, MinVersion: tls.VersionTLS12}, TLSHandshakeTimeout: 10 * time.Second,
 		MaxIdleConns: 64, MaxIdleConnsPerHost: 64, IdleConnTimeout: 90 * time.Second, ExpectContinueTimeout: time.Second,
 	}
 	relay := d.relay()

@@ -34,6 +34,9 @@ func (w *worker) environment(a *attempt) ([]string, error) {
 			"TMPDIR="+a.folder.tmp(),
 			"AWS_CONTAINER_CREDENTIALS_FULL_URI="+w.grants.url(a.grant),
 			"AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE="+a.folder.tokenFile())
+		if w.opts.CABundle != "" && strings.HasPrefix(endpoint, "https:") {
+			env = append(env, "AWS_CA_BUNDLE="+w.opts.CABundle)
+		}
 	}
 	env = append(env,
 		"AWS_BATCH_JOB_ID="+asg.UnitName(),

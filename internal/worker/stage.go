@@ -2,6 +2,8 @@ package worker
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
@@ -28,12 +30,14 @@ const (
 )
 
 // objectsHTTP is the connection pool that all attempts share.
-func objectsHTTP() *http.Client {
+func objectsHTTP(roots *x509.CertPool) *http.Client {
 	dialer := &net.Dialer{Timeout: 5 * time.Second, KeepAlive: 15 * time.Second}
 	return &http.Client{
 		Transport: &http.Transport{
 			Proxy:                 http.ProxyFromEnvironment,
 			DialContext:           dialer.DialContext,
+			TLSClientConfig:       &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
+			TLSHandshakeTimeout:   10 * time.Second,
 			MaxIdleConns:          2 * stagingAtOnce,
 			MaxIdleConnsPerHost:   2 * stagingAtOnce,
 			IdleConnTimeout:       90 * time.Second,

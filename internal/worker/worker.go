@@ -20,6 +20,7 @@ package worker
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -59,6 +60,8 @@ type Options struct {
 	// "" means that it is not known, and the last address stands. nil = Endpoint for ever.
 	Locate      func() string
 	Token       string            // proves that this is a worker
+	Roots       *x509.CertPool    // authorities that https trusts; nil = the system's
+	CABundle    string            // their file, which jobs are told of; "" = none
 	Executor    executor.Executor // of jobs with image "host"
 	Containers  executor.Engine   // of all others; nil = this host has none
 	HostNetwork bool              // containers share the host's network, so loopback is enough for them
@@ -160,8 +163,8 @@ func open(o Options) (*worker, error) {
 	}
 	w := &worker{
 		opts: o, log: o.Log.With("host", host), hosted: &runner{exec: o.Executor, up: true}, host: host,
-		link:     link.NewClient(o.Endpoint, o.Token),
-		http:     objectsHTTP(),
+		link:     link.NewClient(o.Endpoint, o.Token, o.Roots),
+		http:     objectsHTTP(o.Roots),
 		plans:    newPlans(),
 		staging:  make(chan struct{}, stagingAtOnce),
 		moves:    make(chan struct{}, stagingAtOnce),
@@ -183,7 +186,7 @@ func open(o Options) (*worker, error) {
 	if w.grants, err = openGrants(filepath.Join(o.Dir, "credentials.port"), w.refresh); err != nil {
 		return nil, err
 	}
-	w.door = &door{dir: o.Dir, grants: w.grants, base: w.link.Base, log: w.log, local: o.HostNetwork}
+	w.door = &door{dir: o.Dir, grants: w.grants, base: w.link.Base, roots: o.Roots, log: w.log, local: o.HostNetwork}
 	return w, nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"drover/internal/core/fault"
@@ -45,10 +46,19 @@ func notBuilt(op string) error {
 	return fault.New(fault.NotBuilt, "NotImplemented", "drover's S3 does not have the operation %s.", op)
 }
 
-// hostBucket is the bucket that a virtual-host address names, or "".
-func hostBucket(host string) string {
+// hostBucket is the bucket that a virtual-host address names, or "". domains are names of
+// this server beside localhost and those of AWS.
+func hostBucket(host string, domains []string) string {
 	if h, _, err := net.SplitHostPort(host); err == nil {
 		host = h
+	}
+	if slices.Contains(domains, host) {
+		return ""
+	}
+	for _, d := range domains {
+		if bucket, ok := strings.CutSuffix(host, "."+d); ok {
+			return bucket
+		}
 	}
 	if bucket, ok := strings.CutSuffix(host, ".localhost"); ok {
 		if bucket == "s3" { // an endpoint's name; buckets have three letters or more

@@ -122,7 +122,7 @@ func (c *call) release() {
 // prepare writes r into the library's request.
 func (s *Service) prepare(in *call, r *http.Request, p authz.Principal, body *sigv4.Body) error {
 	path := r.URL.EscapedPath()
-	if bucket := hostBucket(r.Host); bucket != "" {
+	if bucket := hostBucket(r.Host, s.opts.Domains); bucket != "" {
 		path = "/" + bucket + path
 	}
 	if !strings.HasPrefix(path, "/") {

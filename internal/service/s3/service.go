@@ -41,10 +41,11 @@ import (
 
 // Options configure a Service. Dir, Region and Account are required.
 type Options struct {
-	Dir     string // holds objects.db and contents/; made if absent
-	Region  string // the region buckets report; requests may name any
-	Account string // 12 digits; owner id of every bucket
-	NoFsync bool   // answer large writes before they are on disk; see the package comment
+	Dir     string   // holds objects.db and contents/; made if absent
+	Region  string   // the region buckets report; requests may name any
+	Account string   // 12 digits; owner id of every bucket
+	Domains []string // names of this server: bucket.NAME is a bucket's virtual-host address
+	NoFsync bool     // answer large writes before they are on disk; see the package comment
 	Log     *slog.Logger
 
 	DB    *store.DB  // instead of objects.db; the caller closes it after the Service

@@ -38,7 +38,7 @@ func openHosts(in *rig.Instance, n int) (*hosts, error) {
 	h := &hosts{}
 	h.ctx, h.cancel = context.WithCancel(context.Background())
 	for i := range n {
-		c := link.NewClient(in.Endpoint, strings.TrimSpace(string(token)))
+		c := link.NewClient(in.Endpoint, strings.TrimSpace(string(token)), nil)
 		id := fmt.Sprintf("i-%017x", i+1)
 		w, err := c.Hello(h.ctx, link.Hello{Host: id, Boot: "bench", Capacity: resource.Vector{MilliVCPU: slots * 1000, MemoryMiB: slots * 1024}, Executors: []string{"process"}})
 		if err != nil {

@@ -56,8 +56,9 @@ func TestVirtualHosts(t *testing.T) {
 		"localhost": "", "localhost:4580": "", "127.0.0.1:4580": "", "b.localhost:4580": "b", "a.b.localhost": "a.b", "s3.localhost": "", "b.s3.localhost:4580": "b",
 		"s3.amazonaws.com": "", "s3.eu-west-1.amazonaws.com": "", "b.s3.amazonaws.com": "b", "b.s3.eu-west-1.amazonaws.com:443": "b",
 		"a.s3.b.s3.eu-west-1.amazonaws.com": "a.s3.b", "b.s3-us-west-2.amazonaws.com": "b", "sqs.us-east-1.amazonaws.com": "",
+		"store.example.org": "", "b.store.example.org:4582": "b", "long.store.example.org": "", "b.long.store.example.org": "b", "b.example.org": "",
 	} {
-		if got := hostBucket(host); got != want {
+		if got := hostBucket(host, []string{"long.store.example.org", "store.example.org"}); got != want {
 			t.Errorf("%s names bucket %q, want %q", host, got, want)
 		}
 	}

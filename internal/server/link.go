@@ -91,7 +91,8 @@ func (b linkBackend) Poll(ctx context.Context, p link.Poll) (link.Messages, erro
 }
 
 // Report keeps the output before the exits that come with it: whoever sees that a job has
-// ended finds all that it wrote. Streams without any output yet are made meanwhile.
+// ended finds all that it wrote. Streams without any output yet are made meanwhile; who looks
+// for one of them then waits for it.
 func (b linkBackend) Report(ctx context.Context, r link.Reports) (link.Outcome, error) {
 	if len(r.Logs) > 0 {
 		if err := b.s.manager.Heartbeat(ctx, r.Host, r.Session); err != nil {
@@ -104,8 +105,7 @@ func (b linkBackend) Report(ctx context.Context, r link.Reports) (link.Outcome, 
 			return link.Outcome{}, err
 		}
 	}
-	made := make(chan error, 1)
-	go func() { made <- b.s.logs.Append(ctx, empty) }()
+	made := b.s.logs.Make(ctx, empty)
 	out, err := b.reports(ctx, r)
 	return out, errors.Join(<-made, err)
 }

@@ -158,6 +158,10 @@ func (r *reporter) next() *batch {
 			rest = append(rest, n)
 			continue
 		}
+		if n.exit && n.report.Exit.Code != nil && n.a.log.silent() {
+			// What ran has a stream, also if it had nothing to say: Luigi reads that of a failed job.
+			b.reports.Logs = append(b.reports.Logs, link.Chunk{Lease: n.a.lease, Stream: n.a.asg.Log})
+		}
 		b.notices = append(b.notices, n)
 		b.reports.Reports = append(b.reports.Reports, n.report)
 	}

@@ -211,6 +211,13 @@ func (s *stream) all() bool {
 	return s.taken == len(s.pending)
 }
 
+// silent reports whether there was no output so far.
+func (s *stream) silent() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.count == 0
+}
+
 // done acknowledges what take gave. It reports whether there is more.
 func (s *stream) done() bool {
 	s.mu.Lock()

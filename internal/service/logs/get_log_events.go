@@ -33,25 +33,27 @@ func (s *Service) GetLogEvents(ctx context.Context, in *cloudwatchlogs.GetLogEve
 		return nil, err
 	}
 	out := &cloudwatchlogs.GetLogEventsOutput{}
-	err = s.db.View(ctx, func(tx *store.Tx) error {
-		id, next, err := find(tx, group, stream)
-		if err != nil {
-			return err
-		}
-		if !r.onward {
-			r.next = next
-		}
-		if in.NextToken != nil {
-			if r.onward, r.next, err = parseEventToken(*in.NextToken, id); err != nil {
+	err = s.reading(ctx, group, stream, func() error {
+		return s.db.View(ctx, func(tx *store.Tx) error {
+			id, next, err := find(tx, group, stream)
+			if err != nil {
 				return err
 			}
-		}
-		asked := r.next
-		if err := r.read(tx, id); err != nil {
-			return err
-		}
-		out.NextForwardToken, out.NextBackwardToken = r.tokens(id, asked)
-		return nil
+			if !r.onward {
+				r.next = next
+			}
+			if in.NextToken != nil {
+				if r.onward, r.next, err = parseEventToken(*in.NextToken, id); err != nil {
+					return err
+				}
+			}
+			asked := r.next
+			if err := r.read(tx, id); err != nil {
+				return err
+			}
+			out.NextForwardToken, out.NextBackwardToken = r.tokens(id, asked)
+			return nil
+		})
 	})
 	if err != nil {
 		return nil, err

@@ -10,6 +10,7 @@
 //   - In order: a stream gives its events in the order of their numbers, which is the
 //     order in which they were written. A reader that goes on from a token misses
 //     nothing and sees nothing twice, whatever the clocks of the writers did.
+//   - Found: a stream that Make has begun to make is there for whoever reads it.
 //   - Bounded: one call reads at most scanText bytes of text, answers at most 1 MiB or
 //     10,000 events, and says with a token where to go on.
 //   - Apart: logs live in a database of their own, so that a flood of them never makes a
@@ -60,6 +61,7 @@ type Service struct {
 	config Config
 	known  *streamCache
 	tails  *tails
+	making making
 }
 
 //go:embed migrations/*.sql
@@ -72,7 +74,7 @@ func New(ctx context.Context, db *store.DB, c Config) (*Service, error) {
 	if err := db.Migrate(ctx, "logs", schema()); err != nil {
 		return nil, err
 	}
-	return &Service{db: db, config: c, known: newStreamCache(), tails: newTails()}, nil
+	return &Service{db: db, config: c, known: newStreamCache(), tails: newTails(), making: making{streams: map[streamName]chan struct{}{}}}, nil
 }
 
 // The error codes of CloudWatch Logs.

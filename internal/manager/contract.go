@@ -19,7 +19,7 @@ type Receipt struct {
 type View struct {
 	Key      job.Key
 	Spec     *job.Spec // of the job, for a child its parent's
-	Index    int32     // job.Whole, or the child's number
+	Index    int32     // job.Whole, the child's number, or job.Node of a node's
 	Unit     job.Unit  // status, reason, flags; of an array parent only these
 	Created  int64     // µs
 	Counts   *job.Counts
@@ -62,10 +62,11 @@ type Wait struct {
 	Position int64  `json:"position,omitempty"` // 1 = next in its queue
 }
 
-// ListQuery selects jobs for List. Exactly one of Queue and Array is set.
+// ListQuery selects jobs for List. Exactly one of Queue, Array and Gang is set.
 type ListQuery struct {
 	Queue         string     // queue name
 	Array         job.ID     // children of this array
+	Gang          job.ID     // nodes of this multi-node parallel job
 	Status        job.Status // 0 = any
 	Name          string     // job name, a final * matches a prefix
 	Definition    string     // definition name or name:revision, a final * matches a prefix
@@ -87,6 +88,8 @@ type Summary struct {
 	Definition string
 	Share      string
 	Size       int32
+	Nodes      int32 // of a multi-node parallel job, or of the one that the node belongs to
+	Main       bool  // the main node of one
 	Unit       job.Unit
 	Created    int64
 	Counts     *job.Counts
@@ -161,7 +164,7 @@ type Service interface {
 	Cancel(ctx context.Context, id job.ID, index int32, reason string) error
 	Terminate(ctx context.Context, id job.ID, index int32, reason string) error
 	Retry(ctx context.Context, id job.ID) (Receipt, *job.Spec, error) // what failed of an ended job, as a new job
-	Describe(ctx context.Context, names []string) ([]View, error)     // "uuid" or "uuid:index"; unknown ones are left out
+	Describe(ctx context.Context, names []string) ([]View, error)     // "uuid", "uuid:index" or "uuid#node"; unknown ones are left out
 	List(ctx context.Context, q ListQuery) (Page, error)
 	TagJob(ctx context.Context, id job.ID, set map[string]string, remove []string) error
 

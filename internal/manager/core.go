@@ -63,6 +63,7 @@ type entry struct {
 	created int64
 	unit    job.Unit   // a plain job; of an array its parent
 	array   *job.Array // nil for a plain job
+	nodes   []job.Unit // of a multi-node parallel job, from its first attempt on
 	why     string     // statusReason of untouched children
 	open    int32      // AfterJob dependencies that have not ended
 	doomed  bool       // a job that it waits for as a whole has failed, and it needed success
@@ -230,11 +231,15 @@ func (c *Core) after(t []Transition, k job.Key, lo, hi int32) bool {
 func (c *Core) step(e *entry, i int32, ev job.Event, now Instant) (job.Change, error) {
 	u := e.get(i)
 	before := u
-	u, ch, err := job.Step(u, e.spec.Retry, ev, now.Wall)
+	wall := now.Wall
+	if e.spec.Nodes != nil {
+		wall = max(wall, ev.At) // a time of the main node, which was judged when that took the step
+	}
+	u, ch, err := job.Step(u, e.spec.Retry, ev, wall)
 	if err != nil || u == before {
 		return ch, err
 	}
-	if ch.Ended && ch.To == job.Runnable && e.spec.GrowMemory && u.Exit.Cause == job.CauseMemory {
+	if ch.Ended && ch.To == job.Runnable && e.spec.GrowMemory && e.spec.Nodes == nil && u.Exit.Cause == job.CauseMemory {
 		u.MemoryMiB = c.moreMemory(e, u)
 	}
 	if before.Status == job.Runnable && ch.Moved() && ch.To != job.Starting {
@@ -273,6 +278,9 @@ func (e *entry) get(i int32) job.Unit {
 	if i == job.Whole {
 		return e.unit
 	}
+	if n, ok := job.NodeOf(i); ok {
+		return e.node(n)
+	}
 	return e.array.Unit(i)
 }
 
@@ -281,11 +289,21 @@ func (e *entry) put(i int32, u job.Unit) {
 		e.unit = u
 		return
 	}
+	if n, ok := job.NodeOf(i); ok {
+		if e.nodes == nil {
+			e.nodes = make([]job.Unit, e.spec.Nodes.Count)
+		}
+		e.nodes[n] = u
+		return
+	}
 	e.array.Put(i, u)
 }
 
 // has reports whether the job has a unit of this index.
 func (e *entry) has(i int32) bool {
+	if n, ok := job.NodeOf(i); ok {
+		return e.spec.Nodes != nil && n < e.spec.Nodes.Count
+	}
 	if e.array == nil {
 		return i == job.Whole
 	}
@@ -311,6 +329,9 @@ func logStream(s *job.Spec, i, attempt int32, fence uint32) string {
 // need is what unit i holds while it runs.
 func (e *entry) need(i int32) resource.Vector {
 	n := e.spec.Need
+	if k, ok := job.NodeOf(i); ok {
+		return e.spec.Nodes.Of(k).Need
+	}
 	if e.spec.GrowMemory {
 		n.MemoryMiB = cmp.Or(e.get(i).MemoryMiB, n.MemoryMiB)
 	}
@@ -320,16 +341,17 @@ func (e *entry) need(i int32) resource.Vector {
 // demand is what unit i asks of the scheduler. What it depends on, apart from the time at
 // which the unit became RUNNABLE, never changes.
 func (e *entry) demand(i int32) sched.Demand {
-	s, x := e.spec, sched.Docker
-	if s.Image == job.HostImage {
-		x = sched.Process
-	}
+	s := e.spec
 	since := e.unit.Ready
 	if i != job.Whole {
 		since = cmp.Or(e.array.Unit(i).Ready, since)
 	}
-	return sched.Demand{
-		Shape: sched.Shape{Need: e.need(i), Executor: x}, Share: cmp.Or(s.Share, s.QuotaShare), Priority: s.Priority,
+	d := sched.Demand{
+		Shape: shapeOf(s.Image, e.need(i)), Share: cmp.Or(s.Share, s.QuotaShare), Priority: s.Priority,
 		Timeout: s.TimeoutSeconds, Tokens: tokens(s), Since: since,
 	}
+	if s.Nodes != nil {
+		d.Shape, d.Nodes, d.Groups = e.groups()
+	}
+	return d
 }

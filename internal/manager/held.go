@@ -23,7 +23,11 @@ func (m *Manager) HeldBy(ctx context.Context, leases []job.Lease) (held []Held, 
 				continue
 			}
 			s := c.jobs[l.Ref.Key].spec
-			held[i] = Held{Unit: job.Name(s.ID, l.Ref.Index), Role: s.Container.Role(), Submitter: s.Submitter}
+			box := s.Container
+			if n, ok := job.NodeOf(l.Ref.Index); ok {
+				box = s.Nodes.Of(n).Container
+			}
+			held[i] = Held{Unit: job.Name(s.ID, l.Ref.Index), Role: box.Role(), Submitter: s.Submitter}
 		}
 	})
 	return held, err

@@ -9,6 +9,7 @@ import (
 	"drover/internal/core/fault"
 	"drover/internal/core/job"
 	"drover/internal/core/resource"
+	"drover/internal/core/sched"
 )
 
 // host is a worker's host and the leases it holds.
@@ -40,16 +41,24 @@ func (c *Core) addHost(r HostRow, now Instant) *host {
 
 // hold accounts for a unit that a host ran when the last manager ended.
 func (c *Core) hold(e *entry, i int32, now Instant) {
+	if e.spec.Nodes != nil {
+		c.holdGang(e, now)
+		return
+	}
 	u := e.get(i)
 	if !u.Status.Live() {
 		return
 	}
-	h := c.hosts[u.Host]
-	if h == nil { // its row is gone: let the lease run out like any other
-		h = c.addHost(HostRow{ID: u.Host}, now)
-	}
-	h.live[job.Ref{Key: e.spec.Key, Index: i}] = e
+	c.hostOf(u.Host, now).live[job.Ref{Key: e.spec.Key, Index: i}] = e
 	c.sched.Take(job.Ref{Key: e.spec.Key, Index: i}, e.spec.Queue, e.demand(i), []string{u.Host}, u.Environment, u.Placed)
+}
+
+// hostOf finds the host of a lease.
+func (c *Core) hostOf(id string, now Instant) *host {
+	if h := c.hosts[id]; h != nil {
+		return h
+	}
+	return c.addHost(HostRow{ID: id}, now) // its row is gone: let the lease run out like any other
 }
 
 // free gives back what an attempt held.
@@ -59,7 +68,9 @@ func (c *Core) free(u job.Unit, r job.Ref, now Instant) {
 	}
 	e := c.jobs[r.Key]
 	c.freeConsumables(e)
-	c.charge(e, u, now)
+	if e.spec.Nodes == nil { // nodes were charged each at its end
+		c.charge(e, u, e.spec.Need.MilliVCPU, now)
+	}
 	c.sched.Release(r, now.Wall)
 }
 
@@ -96,10 +107,13 @@ func (c *Core) Hello(m Hello, session string, now Instant) (drop []job.Lease) {
 	}
 	for _, r := range h.leases() {
 		e := h.live[r]
+		if !e.due(r.Index) {
+			continue
+		}
 		if !held[r] {
 			c.sendStart(e, r.Index)
 		}
-		if e.get(r.Index).Terminated {
+		if e.stopping(r.Index) {
 			c.sendStop(e, r.Index)
 		}
 	}
@@ -150,7 +164,7 @@ func (c *Core) Report(id, session string, reports []job.Report, now Instant) ([]
 
 func (c *Core) report(r job.Report, now Instant) error {
 	e := c.jobs[r.Ref.Key]
-	if e == nil || !e.has(r.Ref.Index) {
+	if e == nil || !e.leases(r.Ref.Index) {
 		return fault.New(fault.NotFound, "UnknownJob", "no unit %d of a job %d has a lease", r.Ref.Index, r.Ref.Key)
 	}
 	if s := e.get(r.Ref.Index).Status; s.Terminal() {
@@ -161,7 +175,7 @@ func (c *Core) report(r job.Report, now Instant) error {
 		if r.Exit != nil { // At is that of the end; when it began was not said apart
 			at = e.get(r.Ref.Index).Placed
 		}
-		if _, err := c.apply(e, r.Ref.Index, job.Event{Kind: job.Start, Fence: r.Fence, At: at}, now); err != nil {
+		if _, err := c.apply(e, r.Ref.Index, job.Event{Kind: job.Start, Fence: r.Fence, At: at, Address: r.Address}, now); err != nil {
 			return err
 		}
 	}
@@ -172,10 +186,16 @@ func (c *Core) report(r job.Report, now Instant) error {
 	return nil
 }
 
+// leases reports whether units of this index get leases: of a multi-node parallel job the
+// nodes do, and the job itself does not.
+func (e *entry) leases(i int32) bool {
+	return e.has(i) && (e.spec.Nodes == nil || i != job.Whole)
+}
+
 // Holds reports whether the lease is valid now: credentials of an attempt live by it.
 func (c *Core) Holds(l job.Lease) bool {
 	e := c.jobs[l.Ref.Key]
-	if e == nil || !e.has(l.Ref.Index) {
+	if e == nil || !e.leases(l.Ref.Index) {
 		return false
 	}
 	u := e.get(l.Ref.Index)
@@ -185,8 +205,9 @@ func (c *Core) Holds(l job.Lease) bool {
 // lose ends every attempt of a host.
 func (c *Core) lose(h *host, now Instant) {
 	for _, r := range h.leases() {
-		e := h.live[r]
-		c.apply(e, r.Index, job.Event{Kind: job.Lose, Fence: e.get(r.Index).Fence}, now)
+		if e := h.live[r]; e != nil { // it may have ended with another
+			c.apply(e, r.Index, job.Event{Kind: job.Lose, Fence: e.get(r.Index).Fence}, now)
+		}
 	}
 }
 
@@ -233,18 +254,29 @@ func (c *Core) Schedule(limit int, now Instant) int {
 	places := c.sched.Decide(now.Wall, limit).Places
 	for _, p := range places {
 		e := c.jobs[p.Ref.Key]
-		u := e.get(p.Ref.Index)
-		ev := job.Event{Kind: job.Place, Host: p.Host, Environment: p.Environment, Log: logStream(e.spec, p.Ref.Index, u.Attempt+1, u.Fence+1)}
-		if _, err := c.apply(e, p.Ref.Index, ev, now); err != nil {
+		place := c.placeOne
+		if e.spec.Nodes != nil {
+			place = c.placeGang
+		}
+		if err := place(e, p, now); err != nil {
 			// Waiting units are RUNNABLE by construction; anything else is a bug that must not spread.
 			panic("manager: placed a unit that is not RUNNABLE: " + err.Error())
 		}
-		c.hosts[p.Host].live[p.Ref] = e
 		c.holdConsumables(e)
 		c.spend(e)
-		c.sendStart(e, p.Ref.Index)
 	}
 	return len(places)
+}
+
+func (c *Core) placeOne(e *entry, p sched.Placement, now Instant) error {
+	u := e.get(p.Ref.Index)
+	ev := job.Event{Kind: job.Place, Host: p.Host, Environment: p.Environment, Log: logStream(e.spec, p.Ref.Index, u.Attempt+1, u.Fence+1)}
+	if _, err := c.apply(e, p.Ref.Index, ev, now); err != nil {
+		return err
+	}
+	c.hosts[p.Host].live[p.Ref] = e
+	c.sendStart(e, p.Ref.Index)
+	return nil
 }
 
 func (c *Core) sendStart(e *entry, i int32) {
@@ -258,7 +290,13 @@ func (c *Core) sendStart(e *entry, i int32) {
 		Definition: s.Definition, Image: s.Image, Command: s.Command, Variables: s.Environment, Need: e.need(i),
 		Size: s.Size, TimeoutSeconds: s.TimeoutSeconds, Container: s.Container, Pod: s.Pod, Stage: s.Stage, Inputs: s.Inputs, Outputs: s.Outputs, Submitter: s.Submitter, Log: u.Log,
 	}
-	if s.Numbers != nil && i != job.Whole {
+	if n, ok := job.NodeOf(i); ok {
+		w := &s.Nodes.Of(n).Work
+		a.Image, a.Command, a.Variables, a.Container, a.Seat = w.Image, w.Command, w.Environment, w.Container, e.seat(n)
+		if n != s.Nodes.Main {
+			a.TimeoutSeconds = 0 // the timeout is the job's: the main node has it
+		}
+	} else if s.Numbers != nil && i != job.Whole {
 		a.Number, a.Size = &s.Numbers[i], s.Of
 	}
 	c.batch.Sends = append(c.batch.Sends, Send{Host: u.Host, Session: h.session, Start: a})
@@ -268,7 +306,7 @@ func (c *Core) sendStop(e *entry, i int32) {
 	u := e.get(i)
 	if h := c.hosts[u.Host]; h != nil && h.session != "" {
 		c.batch.Sends = append(c.batch.Sends, Send{Host: u.Host, Session: h.session,
-			Stop: &StopOrder{Lease: u.Lease(job.Ref{Key: e.spec.Key, Index: i}), Reason: cmp.Or(u.UserReason, "terminated")}})
+			Stop: &StopOrder{Lease: u.Lease(job.Ref{Key: e.spec.Key, Index: i}), Reason: cmp.Or(u.UserReason, e.unit.UserReason, "terminated")}})
 	}
 }
 

@@ -84,18 +84,18 @@ func (j *journal) lead(ctx context.Context) error {
 }
 
 const (
-	insertJob = `INSERT INTO jobs (key, id, name, queue, definition, share, token, size, created, spec, status, reason, base, base_reason, counts, flags, user_reason, ready, stopped, tags)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)`
+	insertJob = `INSERT INTO jobs (key, id, name, queue, definition, share, token, size, created, spec, status, reason, base, base_reason, counts, flags, user_reason, ready, stopped, tags, nodes)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)`
 	updateJob = `UPDATE jobs SET status = $2, reason = $3, base = $4, base_reason = $5, counts = $6, flags = $7, user_reason = $8, ready = $9, stopped = $10, tags = $11 WHERE key = $1`
 
-	unitColumns = `job, idx, status, flags, reason, user_reason, ready, attempt, fence, host, environment, log, placed, started, stopped, why, ended, exit_code, exit_reason, cause, error_line, cpu_ms, peak_kib, bytes_in, bytes_out, cost_micros, memory, members`
-	unitValues  = `($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28)`
+	unitColumns = `job, idx, status, flags, reason, user_reason, ready, attempt, fence, host, environment, log, placed, started, stopped, why, ended, exit_code, exit_reason, cause, error_line, cpu_ms, peak_kib, bytes_in, bytes_out, cost_micros, memory, members, address`
+	unitValues  = `($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29)`
 	upsertUnit  = `INSERT INTO units (` + unitColumns + `) VALUES ` + unitValues + `
 		ON CONFLICT (job, idx) DO UPDATE SET status = excluded.status, flags = excluded.flags, reason = excluded.reason, user_reason = excluded.user_reason,
 		ready = excluded.ready, attempt = excluded.attempt, fence = excluded.fence, host = excluded.host, environment = excluded.environment, log = excluded.log,
 		placed = excluded.placed, started = excluded.started, stopped = excluded.stopped, why = excluded.why, ended = excluded.ended, exit_code = excluded.exit_code,
 		exit_reason = excluded.exit_reason, cause = excluded.cause, error_line = excluded.error_line, cpu_ms = excluded.cpu_ms, peak_kib = excluded.peak_kib,
-		bytes_in = excluded.bytes_in, bytes_out = excluded.bytes_out, cost_micros = excluded.cost_micros, memory = excluded.memory, members = excluded.members`
+		bytes_in = excluded.bytes_in, bytes_out = excluded.bytes_out, cost_micros = excluded.cost_micros, memory = excluded.memory, members = excluded.members, address = excluded.address`
 	insertAttempt = `INSERT INTO attempts (` + unitColumns + `) VALUES ` + unitValues + ` ON CONFLICT (job, idx, attempt) DO NOTHING`
 	insertUsage   = `INSERT INTO usage (at, queue, share, amount) VALUES ($1, $2, $3, $4) ON CONFLICT (at, queue, share) DO UPDATE SET amount = usage.amount + excluded.amount`
 	insertOutbox  = `INSERT INTO outbox (at, job, lo, hi, before, after) VALUES ($1, $2, $3, $4, $5, $6)`
@@ -158,6 +158,11 @@ func writeNewJob(tx *store.Tx, n *NewJob, r *JobRow) error {
 	}
 	a := jobState(r)
 	args := append([]any{int64(s.Key), s.ID[:], s.Name, s.Queue, s.Definition, s.Share, token, int64(s.Size), n.Created, spec}, a[:]...)
+	nodes := int64(0)
+	if s.Nodes != nil {
+		nodes = int64(s.Nodes.Count)
+	}
+	args = append(args, nodes)
 	if _, err = tx.Exec(insertJob, args...); err != nil {
 		return err
 	}
@@ -213,7 +218,7 @@ func writeUnit(tx *store.Tx, query string, r *UnitRow) error {
 	}
 	_, err = tx.Exec(query, int64(r.Ref.Key), int64(r.Ref.Index), int64(u.Status), flags(u.Cancelled, u.Terminated), u.StatusReason, u.UserReason, u.Ready,
 		int64(u.Attempt), int64(u.Fence), u.Host, u.Environment, u.Log, u.Placed, u.Started, u.Stopped, u.AttemptWhy, ended, code, x.Reason, string(x.Cause), x.ErrorLine,
-		x.Usage.CPUMillis, x.Usage.PeakMemKiB, x.Usage.BytesIn, x.Usage.BytesOut, nil, u.MemoryMiB, members)
+		x.Usage.CPUMillis, x.Usage.PeakMemKiB, x.Usage.BytesIn, x.Usage.BytesOut, nil, u.MemoryMiB, members, u.Address)
 	return err
 }
 

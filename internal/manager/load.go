@@ -235,7 +235,7 @@ func loadUnits(tx *store.Tx, l *Loaded) error {
 	}
 	where := `job = $1 AND status < 6`
 	if l.Spec.Size == 0 {
-		where = `job = $1` // of a plain job the last attempt too, when it has ended
+		where = `job = $1` // of a plain job the last attempt too, when it has ended; and the nodes
 	}
 	units, err := queryUnits(tx, `SELECT `+unitColumns+` FROM units WHERE `+where+` ORDER BY idx`, int64(l.Row.Key))
 	l.Units = units
@@ -267,7 +267,7 @@ func scanUnit(row store.Scanner) (UnitRow, error) {
 	var x job.Exit
 	u := &r.Unit
 	err := row.Scan(&key, &idx, &status, &fl, &u.StatusReason, &u.UserReason, &u.Ready, &attempt, &fence, &u.Host, &u.Environment, &u.Log, &u.Placed, &u.Started, &u.Stopped,
-		&u.AttemptWhy, &ended, &code, &x.Reason, &cause, &x.ErrorLine, &x.Usage.CPUMillis, &x.Usage.PeakMemKiB, &x.Usage.BytesIn, &x.Usage.BytesOut, &cost, &u.MemoryMiB, &members)
+		&u.AttemptWhy, &ended, &code, &x.Reason, &cause, &x.ErrorLine, &x.Usage.CPUMillis, &x.Usage.PeakMemKiB, &x.Usage.BytesIn, &x.Usage.BytesOut, &cost, &u.MemoryMiB, &members, &u.Address)
 	if err != nil {
 		return r, err
 	}

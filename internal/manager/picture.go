@@ -22,6 +22,9 @@ func (c *Core) Picture() string {
 			continue
 		}
 		fmt.Fprintf(&b, "job %d %s open %d tags %v %s\n", k, e.spec.ID, e.open, e.tags, pictureUnit(e.unit))
+		for n, u := range e.nodes {
+			fmt.Fprintf(&b, " #%d %s\n", n, pictureUnit(u))
+		}
 		if e.array == nil {
 			continue
 		}

@@ -186,6 +186,9 @@ func retag(old, set map[string]string, remove []string) map[string]string {
 // Explain says why a unit in memory waits; nil if it does not, or is not there.
 func (c *Core) Explain(id job.ID, i int32, now int64) *Wait {
 	e := c.byID[id]
+	if _, node := job.NodeOf(i); node {
+		i = job.Whole // a node waits with its job
+	}
 	if e == nil || e.array == nil && i != job.Whole {
 		return nil
 	}

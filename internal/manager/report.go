@@ -37,10 +37,11 @@ func (m *Manager) Report(ctx context.Context, id job.ID) (Report, error) {
 	return r, err
 }
 
-// ofBoth runs an aggregate over the latest and the earlier attempts of a job.
-const ofBoth = `(SELECT attempt, placed, started, ready, cpu_ms, peak_kib, bytes_in, bytes_out FROM units WHERE job = $1 AND attempt > 0
+// ofBoth runs an aggregate over the latest and the earlier attempts of a job. Nodes (idx < -1)
+// are left out: their job's attempt has the sum of what they used.
+const ofBoth = `(SELECT attempt, placed, started, ready, cpu_ms, peak_kib, bytes_in, bytes_out FROM units WHERE job = $1 AND attempt > 0 AND idx >= -1
 	UNION ALL SELECT a.attempt, a.placed, a.started, a.ready, a.cpu_ms, a.peak_kib, a.bytes_in, a.bytes_out FROM attempts a JOIN units u ON u.job = a.job AND u.idx = a.idx
-	WHERE a.job = $1 AND a.attempt < u.attempt) AS tries`
+	WHERE a.job = $1 AND a.attempt < u.attempt AND a.idx >= -1) AS tries`
 
 func reportUse(tx *store.Tx, l Loaded, r *Report) error {
 	return tx.Row(`SELECT COUNT(*), CAST(COALESCE(SUM(cpu_ms), 0) AS BIGINT), COALESCE(MAX(peak_kib), 0), CAST(COALESCE(SUM(bytes_in), 0) AS BIGINT), CAST(COALESCE(SUM(bytes_out), 0) AS BIGINT),
@@ -75,7 +76,7 @@ func reportWaits(tx *store.Tx, l Loaded, r *Report) error {
 
 func reportFailures(tx *store.Tx, l Loaded, r *Report) error {
 	rows, err := tx.Query(`SELECT COUNT(*), cause, exit_code, CASE WHEN exit_reason <> '' THEN exit_reason ELSE reason END AS words, MIN(idx) FROM units
-		WHERE job = $1 AND status = 7 GROUP BY cause, exit_code, words ORDER BY 1 DESC, 5 LIMIT $2`, int64(l.Row.Key), int64(maxFailureGroups))
+		WHERE job = $1 AND status = 7 AND idx >= -1 GROUP BY cause, exit_code, words ORDER BY 1 DESC, 5 LIMIT $2`, int64(l.Row.Key), int64(maxFailureGroups))
 	if err != nil {
 		return err
 	}

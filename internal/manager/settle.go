@@ -136,6 +136,9 @@ func (c *Core) setBase(e *entry, s job.Status, reason string, now Instant) {
 
 // apply steps a unit and settles what follows.
 func (c *Core) apply(e *entry, i int32, ev job.Event, now Instant) (job.Change, error) {
+	if n, ok := job.NodeOf(i); ok {
+		return c.applyNode(e, n, ev, now)
+	}
 	ch, err := c.step(e, i, ev, now)
 	if err != nil {
 		return ch, err
@@ -145,6 +148,7 @@ func (c *Core) apply(e *entry, i int32, ev job.Event, now Instant) (job.Change, 
 	}
 	switch {
 	case ch.To.Terminal() && i == job.Whole:
+		c.dropNodes(e, now)
 		c.retire(e, now)
 	case ch.To.Terminal():
 		c.childEnded(e, i, now)
@@ -310,15 +314,23 @@ func (c *Core) end(id job.ID, i int32, ev job.Event, now Instant) error {
 	if !e.has(i) {
 		return client("Job %s does not exist", job.Name(id, i))
 	}
+	if n, ok := job.NodeOf(i); ok {
+		return oneNode(id, n)
+	}
 	return c.endUnit(e, i, ev, now)
 }
 
 func (c *Core) endUnit(e *entry, i int32, ev job.Event, now Instant) error {
 	ch, err := c.apply(e, i, ev, now)
-	if err == nil && ch.Stop {
-		c.sendStop(e, i)
+	if err != nil || !ch.Stop {
+		return err
 	}
-	return err
+	if e.spec.Nodes != nil {
+		c.stopNodes(e, now)
+		return nil
+	}
+	c.sendStop(e, i)
+	return nil
 }
 
 // endArray ends the untouched children in one row and the others in chunks.

@@ -50,10 +50,11 @@ func (c *Core) Snapshot(name string, now int64) (s Snapshot, ok bool) {
 	}
 	use := map[string]int64{}
 	for _, id := range c.order {
-		for _, e := range c.hosts[id].live {
+		for r, e := range c.hosts[id].live {
 			if e.spec.Queue == name {
-				s.MilliVCPU += e.spec.Need.MilliVCPU
-				use[cmp.Or(e.spec.Share, e.spec.QuotaShare)] += e.spec.Need.MilliVCPU
+				held := e.need(r.Index).MilliVCPU
+				s.MilliVCPU += held
+				use[cmp.Or(e.spec.Share, e.spec.QuotaShare)] += held
 			}
 		}
 	}

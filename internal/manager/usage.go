@@ -22,8 +22,8 @@ type UsageRow struct {
 	Amount       int64 // thousandths of a vCPU times milliseconds
 }
 
-// charge counts the attempt that ends now.
-func (c *Core) charge(e *entry, u job.Unit, now Instant) {
+// charge counts the attempt, or the node of one, that ends now and held so much.
+func (c *Core) charge(e *entry, u job.Unit, milliVCPU int64, now Instant) {
 	s := e.spec
 	if s.Share == "" || c.policies[c.queues[s.Queue].Policy].Fair == nil || now.Wall <= u.Placed {
 		return
@@ -32,7 +32,7 @@ func (c *Core) charge(e *entry, u job.Unit, now Instant) {
 	if c.usage == nil {
 		c.usage = map[UsageRow]int64{}
 	}
-	c.usage[row] += s.Need.MilliVCPU * ((now.Wall - u.Placed) / 1000)
+	c.usage[row] += milliVCPU * ((now.Wall - u.Placed) / 1000)
 }
 
 // writeUsage puts what the batch under way adds into it.

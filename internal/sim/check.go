@@ -111,6 +111,9 @@ func (c *checker) batch(b *manager.Batch) {
 	for i := range b.Jobs {
 		c.row(b.Jobs[i].Key)
 	}
+	for i := range b.Units {
+		c.gang(b.Units[i].Ref.Key)
+	}
 	c.capacity(b, granted)
 	c.tokens()
 }
@@ -199,7 +202,7 @@ func (c *checker) history(r *manager.UnitRow) {
 	b := c.byKey[r.Ref.Key]
 	c.w.stats.Retried++
 	c.ended(b, r)
-	if !b.plan.again(r.Attempt, r.AttemptWhy, r.Exit) {
+	if !isNode(r.Ref) && !b.plan.again(r.Attempt, r.AttemptWhy, r.Exit) {
 		c.w.broken("I11", "%s attempt %d (%s, %+v) was retried against %+v", unitName(b.plan.name, r.Ref), r.Attempt, r.AttemptWhy, *r.Exit, b.plan.retry)
 	}
 }
@@ -222,6 +225,10 @@ func (c *checker) ended(b *book, r *manager.UnitRow) {
 	}
 	if r.Placed == 0 || r.Stopped < r.Placed || r.Started != 0 && (r.Started < r.Placed || r.Stopped < r.Started) {
 		c.w.broken("time", "%s attempt %d: placed %d started %d stopped %d", name, r.Attempt, r.Placed, r.Started, r.Stopped)
+	}
+	if b.plan.nodes > 0 && !isNode(r.Ref) {
+		c.gangEnded(b, r)
+		return
 	}
 	if x.Code == nil {
 		return
@@ -265,7 +272,7 @@ func (c *checker) unit(r *manager.UnitRow) (granted bool) {
 		}
 		if r.Attempt > 0 && r.Exit != nil && !old.Status.Terminal() && old.Status != job.Runnable {
 			c.ended(b, r)
-			if r.Status == job.Failed && !r.Terminated && !r.Cancelled && b.plan.again(r.Attempt, r.AttemptWhy, r.Exit) {
+			if !isNode(r.Ref) && r.Status == job.Failed && !r.Terminated && !r.Cancelled && b.plan.again(r.Attempt, r.AttemptWhy, r.Exit) {
 				c.w.broken("I11", "%s attempt %d (%s, %+v) was not retried: %+v", name, r.Attempt, r.AttemptWhy, *r.Exit, b.plan.retry)
 			}
 			if ok := r.Exit.OK() && !r.Terminated; ok != (r.Status == job.Succeeded) {
@@ -287,10 +294,16 @@ func (c *checker) granted(b *book, old, r *manager.UnitRow) {
 			c.w.broken("I10", "%s is on attempt %d and has no record of the end of attempt %d", name, r.Attempt, n)
 		}
 	}
-	for _, t := range b.plan.tokens {
-		c.taken[t.Name] += t.Quantity * int64(r.Attempt-old.Attempt)
+	if !isNode(r.Ref) {
+		for _, t := range b.plan.tokens {
+			c.taken[t.Name] += t.Quantity * int64(r.Attempt-old.Attempt)
+		}
 	}
-	if why := b.barred[r.Ref.Index]; why != "" {
+	why := b.barred[r.Ref.Index]
+	if isNode(r.Ref) {
+		why = b.barred[job.Whole]
+	}
+	if why != "" {
 		c.w.broken("I16", "%s got a lease for attempt %d after it was %s", name, r.Attempt, why)
 	}
 }
@@ -304,9 +317,12 @@ func (c *checker) account(b *book, r *manager.UnitRow, sign int64) {
 	if k == nil {
 		c.w.broken("I15", "%s has a lease on unknown host %q", unitName(b.plan.name, r.Ref), r.Host)
 	}
-	n := b.plan.need
+	n := b.plan.holds(r.Ref.Index)
 	k.used = k.used.Add(resource.Vector{MilliVCPU: sign * n.MilliVCPU, MemoryMiB: sign * n.MemoryMiB, GPU: sign * n.GPU})
 	c.used[r.Environment] += sign * n.MilliVCPU
+	if isNode(r.Ref) {
+		return // the tokens are the job's
+	}
 	for _, t := range b.plan.tokens {
 		c.held[t.Name] += sign * t.Quantity
 	}

@@ -33,6 +33,9 @@ func (c *checker) started(x *execution, earlier []*execution) {
 			c.w.broken("I9", "%s attempt %d runs while attempt %d does, whose lease was not lost", name, x.a.Attempt, o.a.Attempt)
 		}
 	}
+	if b.plan.nodes > 0 {
+		c.nodeStarted(b, j, x)
+	}
 	for _, d := range j.deps {
 		c.satisfied(name, x.a.Ref.Index, d)
 	}

@@ -72,7 +72,7 @@ func (h *host) start(a job.Assignment) *proc {
 	o := w.check.plans[a.Name]
 	exit, runs := o.behave(a.Ref.Index, a.Attempt)
 	exit.Usage.BytesOut = p.run.nonce
-	if !o.endless {
+	if runs < 1<<60 {
 		w.after(runs, func() { p.end(exit) })
 	}
 	return p
@@ -169,6 +169,9 @@ func (l *ledger) end(x *execution, exit *job.Exit) {
 func unitName(name string, r job.Ref) string {
 	if r.Index == job.Whole {
 		return name
+	}
+	if n, ok := job.NodeOf(r.Index); ok {
+		return fmt.Sprintf("%s#%d", name, n)
 	}
 	return fmt.Sprintf("%s:%d", name, r.Index)
 }

@@ -32,6 +32,7 @@ const (
 	consumablesFile = "internal/manager/consumables.go"
 	coreFile        = "internal/manager/core.go"
 	deskFile        = "internal/manager/desk.go"
+	gangFile        = "internal/manager/gang.go"
 	hostsFile       = "internal/manager/hosts.go"
 	postFile        = "internal/manager/post.go"
 	settleFile      = "internal/manager/settle.go"
@@ -64,7 +65,7 @@ var mutants = []mutant{
 	{"a fence reused", []edit{{stepFile, "\tu.Fence++\n", "\tu.Fence = 1\n"}}},
 
 	{"messages before commit", []edit{{deskFile, "\tcommit(b, func(err error) {", "\tpost.Done(b)\n\tcommit(b, func(err error) {"}}},
-	{"a stop is not sent again", []edit{{hostsFile, "if e.get(r.Index).Terminated {", "if false {"}}},
+	{"a stop is not sent again", []edit{{hostsFile, "if e.stopping(r.Index) {", "if false {"}}},
 	{"a start is not sent again", []edit{{hostsFile, "if !held[r] {", "if false {"}}},
 	{"what an attempt held is not given back", []edit{{hostsFile, "\tc.sched.Release(r, now.Wall)\n", ""}}},
 	{"a new launcher goes unnoticed", []edit{{hostsFile, "if h != nil && h.row.Boot != m.Boot {", "if false {"}}},
@@ -79,12 +80,18 @@ var mutants = []mutant{
 	{"ended jobs are not looked up by token", []edit{{submitFile, "if s.Token != \"\" && c.tokens[s.Token] == nil {", "if false {"}}},
 	{"counts drift", []edit{{arrayFile, "\ta.counts[old]--\n", "\tif !u.Status.Terminal() || old == Running {\n\t\ta.counts[old]--\n\t}\n"}}},
 	{"no matching rule means exit", []edit{{retryFile, "\t\t\treturn !rule.Exit\n\t\t}\n\t}\n\treturn true", "\t\t\treturn !rule.Exit\n\t\t}\n\t}\n\treturn len(r.Rules) == 0"}}},
-	{"hosts are overcommitted", []edit{{decideFile, "!k.Need.Fits(h.free) ||", "!k.Need.Fits(h.capacity) ||"}}},
+	{"hosts are overcommitted", []edit{{decideFile, "!shape.Need.Fits(h.free) || !h.has(shape.Executor) || !s.yields", "!shape.Need.Fits(h.capacity) || !h.has(shape.Executor) || !s.yields"}}},
 	{"maxvCpus is no limit", []edit{{decideFile, "|| e.used+need > e.MaxMilliVCPU ||", "||"}}},
 	{"an environment that comes back starts empty", []edit{{roomFile, "\t\te.gone = true\n", "\t\te.gone, e.used = true, 0\n"}}},
 	{"tokens are no limit", []edit{{runsFile, "k.used+t.Quantity > k.total ||", ""}}},
 	{"tokens are not given back", []edit{{consumablesFile, "if r.held -= n.Quantity; r.deleted {", "if r.deleted {"}}},
 	{"what is spent is not written", []edit{{consumablesFile, "\t\t\tc.used = append(c.used, r)\n", ""}}},
+	{"a gang gets hosts for all nodes but one", []edit{{gangFile, "for n := range e.spec.Nodes.Count {", "for n := range e.spec.Nodes.Count - 1 {"}}},
+	{"nodes do not wait for the main one", []edit{{gangFile, "return e.nodes[e.spec.Nodes.Main].Started != 0", "return true"}}},
+	{"the end of the main node stops nobody", []edit{{gangFile, "	if main {\n		c.stopNodes(e, now)", "	if false {\n		c.stopNodes(e, now)"}}},
+	{"nodes are not told again to stop", []edit{{gangFile, "return e.nodes[e.spec.Nodes.Main].Status.Terminal()", "return false"}}},
+	{"the end of a node ends its job", []edit{{gangFile, "u job.Unit) bool { return u.Status.Live() }) {", "u job.Unit) bool { return false }) {"}}},
+	{"what a node held is given back with the job alone", []edit{{gangFile, "\t\tc.sched.ReleaseNode(", "\t\t_ = (*sched.State).ReleaseNode\n\t\t_ = func(job.Ref, int32, int64) {}\n\t\tfunc(job.Ref, int32, int64) {}("}}},
 	{"a letter too many is acknowledged", []edit{{postFile, "b.letters[n].Seq <= ack {", "b.letters[n].Seq <= ack+1 {"}}},
 }
 

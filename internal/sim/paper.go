@@ -322,6 +322,11 @@ func (p *paper) loaded(j *paperJob) manager.Loaded {
 	if u, ok := j.units[job.Whole]; ok && j.size == 0 {
 		l.Units = append(l.Units, cloneUnit(u))
 	}
+	for n := int32(0); l.Spec.Nodes != nil && n < l.Spec.Nodes.Count; n++ {
+		if u, ok := j.units[job.Node(n)]; ok {
+			l.Units = append(l.Units, cloneUnit(u))
+		}
+	}
 	return l
 }
 

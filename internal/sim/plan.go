@@ -21,6 +21,8 @@ type plan struct {
 	endless bool // runs until it is stopped
 	tokens  []job.ConsumableNeed
 	share   string // of a queue that is shared
+	nodes   int32  // of a multi-node parallel job; 0 = none
+	main    int32
 
 	sent    int // requests that left
 	created int // jobs in the journal
@@ -36,6 +38,9 @@ func (p *plan) spec() *job.Spec {
 	s.Retry.Rules = append(s.Retry.Rules, p.retry.Rules...)
 	s.Dependencies = append(s.Dependencies, p.deps...)
 	s.Consumables = append(s.Consumables, p.tokens...)
+	if p.nodes > 0 {
+		s.Nodes = p.gang()
+	}
 	return s
 }
 
@@ -51,7 +56,7 @@ func (p *plan) roll(index, attempt int32, what uint64) uint64 {
 
 // behave says how an attempt ends, and after how long.
 func (p *plan) behave(index, attempt int32) (job.Exit, int64) {
-	if p.endless {
+	if p.endless || p.waits(index, attempt) {
 		return job.Exit{}, 1 << 60
 	}
 	runs := 20*ms + int64(p.roll(index, attempt, 1)%uint64(3*second))
@@ -61,7 +66,7 @@ func (p *plan) behave(index, attempt int32) (job.Exit, int64) {
 	case 1, 2, 3:
 		runs += int64(p.roll(index, attempt, 3) % uint64(12*second))
 	}
-	if t := int64(p.timeout) * second; t > 0 && runs > t {
+	if t := int64(p.timeout) * second; t > 0 && runs > t && (p.nodes == 0 || index == job.Node(p.main)) {
 		code := int32(137)
 		return job.Exit{Code: &code, Cause: job.CauseTimeout}, t
 	}
@@ -187,6 +192,11 @@ func (w *world) newPlan(name string, known []*receipt) *plan {
 			}
 		}
 		p.deps = append(p.deps, d)
+	}
+	if r := p.roll(0, 0, 8); p.size == 0 && !p.huge && r%3 == 0 {
+		p.nodes = 2 + int32(r>>8%3)
+		p.main = int32(r >> 16 % uint64(p.nodes))
+		p.need.MilliVCPU = 100 + p.need.MilliVCPU%200 // all of them fit on the smallest world
 	}
 	return p
 }

@@ -38,6 +38,7 @@ type Stats struct {
 	Jobs, Units, Starts, Batches, Lost, Refused   int // Lost: batches that a crash took; Refused: reports refused
 	ManagerCrashes, WorkerCrashes, HostLosses     int
 	Dropped, Duplicated, Compared, Retried, Ended int // Compared: Cores held against rebuilt ones
+	Gangs, Nodes                                  int // attempts of multi-node parallel jobs, and starts of nodes but the main ones
 }
 
 // Violation is a broken promise.
@@ -91,4 +92,6 @@ func (s *Stats) add(o Stats) {
 	s.Compared += o.Compared
 	s.Retried += o.Retried
 	s.Ended += o.Ended
+	s.Gangs += o.Gangs
+	s.Nodes += o.Nodes
 }

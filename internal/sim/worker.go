@@ -235,7 +235,7 @@ func (k *worker) began(p *proc) {
 	if p.ended && k.h.w.chance(0.5) {
 		return // it ended before anybody was told: the end says it all
 	}
-	k.tell(job.Report{Lease: p.a.Lease, Started: true, At: p.begun})
+	k.tell(job.Report{Lease: p.a.Lease, Started: true, At: p.begun, Address: p.run.address()})
 }
 
 // ended tells how it ended.

@@ -67,18 +67,20 @@ type grammar struct {
 	Jobs      jobsCommand      `cmd:"" group:"Work" help:"List jobs, newest first."`
 	Job       jobCommand       `cmd:"" group:"Work" help:"Show one job: state, reason, attempts."`
 	Logs      logsCommand      `cmd:"" group:"Work" help:"Print what a job wrote."`
-	Events    eventsCommand    `cmd:"" group:"Work" help:"Print every change of a job's state."`
+	Events    eventsCommand    `cmd:"" group:"Work" help:"Print what happens to jobs and objects."`
 	Cancel    cancelCommand    `cmd:"" group:"Work" help:"Cancel a job that has not started."`
 	Terminate terminateCommand `cmd:"" group:"Work" help:"End a job, whether it has started or not."`
 	Retry     retryCommand     `cmd:"" group:"Work" help:"Submit what has failed of a job again."`
 	Explain   explainCommand   `cmd:"" group:"Work" help:"Say why a job does not run, and what would help."`
 	Simulate  simulateCommand  `cmd:"" group:"Work" help:"Replay a log of jobs under a scheduling policy."`
 
+	Objects objectsCommand `cmd:"" group:"Server" help:"Look after the object store."`
+
 	Serve    serveCommand    `cmd:"" group:"Server" help:"Run the server: API, object store, job manager, logs and one worker."`
 	Env      envCommand      `cmd:"" group:"Server" help:"Print the environment for aws, the SDKs and drover itself."`
 	Certs    certsCommand    `cmd:"" group:"Server" help:"Show or renew drover's own TLS certificate."`
 	Stop     stopCommand     `cmd:"" group:"Server" help:"Stop the server of the data folder."`
-	Doctor   doctorCommand   `cmd:"" group:"Server" help:"Check all that a stopped server has stored."`
+	Doctor   doctorCommand   `cmd:"" group:"Server" help:"Check all that a server has stored."`
 	Why      whyCommand      `cmd:"" name:"why-denied" group:"Server" help:"Tell why a request was refused."`
 	Hosts    hostsCommand    `cmd:"" group:"Server" help:"List the hosts that run jobs."`
 	Worker   workerCommand   `cmd:"" group:"Server" help:"Run a worker by itself."`

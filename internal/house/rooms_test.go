@@ -47,6 +47,7 @@ func rooms() []room {
 		{"core/resource", core, "", ""},
 		{"core/job", core, "core/arn core/fault core/resource", ""},
 		{"core/sched", core, "core/arn core/fault core/resource core/job", ""},
+		{"core/upkeep", core, "", ""},
 		{"core/forecast", core, "core/job core/sched", ""},
 
 		{"store", ports, "core/... store/engine store/sqlite store/postgres", ""},

@@ -19,7 +19,7 @@ type Checkup struct {
 	Objects   int64        `json:"objects"` // versions that were read
 	Bytes     int64        `json:"bytes"`
 	Damaged   []s3.Damaged `json:"damaged"`
-	Removed   int          `json:"removed"` // contents that no object named
+	Removed   int64        `json:"removed"` // contents that no object named
 	Freed     int64        `json:"freed"`   // bytes of those
 }
 

@@ -12,6 +12,9 @@ import (
 	"syscall"
 )
 
+// ErrRuns is in the error of who needs a data folder that a server has.
+var ErrRuns = errors.New("a server runs")
+
 // lockFolder makes the data folder and takes its lock; a second server is refused with the
 // pid of the first. The kernel drops the lock however the process ends.
 func lockFolder(dir string) (unlock func(), err error) {
@@ -25,7 +28,7 @@ func lockFolder(dir string) (unlock func(), err error) {
 	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		pid, _ := os.ReadFile(f.Name())
 		f.Close()
-		return nil, fmt.Errorf("a server runs on %s already (pid %s); use it, or stop it with drover stop", dir, strings.TrimSpace(string(pid)))
+		return nil, fmt.Errorf("%w on %s already (pid %s); use it, or stop it with drover stop", ErrRuns, dir, strings.TrimSpace(string(pid)))
 	}
 	if err := errors.Join(f.Truncate(0), writeAt(f, fmt.Sprintln(os.Getpid()))); err != nil {
 		f.Close()

@@ -8,8 +8,6 @@ import (
 	"path/filepath"
 	"syscall"
 	"time"
-
-	"drover/internal/service/s3"
 )
 
 // Terms of the local worker and of ending.
@@ -18,8 +16,6 @@ const (
 	endJobsFor  = 35 * time.Second // SIGTERM, 30 s, SIGKILL, and a little
 	leaveFor    = 10 * time.Second
 	houseEvery  = time.Minute
-	expireEvery = time.Hour      // lifecycle rules count in days; it looks at every object of buckets that have some
-	sweepEvery  = 24 * time.Hour // of contents that no object names; it looks at every one
 )
 
 // keepWorker sees to it that a worker runs on the data folder. The worker is a process in
@@ -81,7 +77,6 @@ func (s *Server) startWorker() error {
 func (s *Server) keepHouse(ctx context.Context) {
 	t := time.NewTicker(houseEvery)
 	defer t.Stop()
-	var swept, expired time.Time
 	for {
 		select {
 		case <-ctx.Done():
@@ -99,31 +94,8 @@ func (s *Server) keepHouse(ctx context.Context) {
 			}
 			more = n > 0 || k > 0
 		}
-		s.keepObjects(ctx, &expired, &swept)
-	}
-}
-
-// keepObjects applies lifecycle rules and removes contents that no object names, each when
-// it is time.
-func (s *Server) keepObjects(ctx context.Context, expired, swept *time.Time) {
-	if time.Since(*expired) > expireEvery {
-		*expired = time.Now()
-		done, err := s.objects.Expire(ctx)
-		if err != nil && ctx.Err() == nil {
-			s.log.Warn("applying lifecycle rules", "error", err)
-		}
-		if done != (s3.Expired{}) {
-			s.log.Info("lifecycle rules removed", "objects", done.Objects, "versions", done.Versions, "markers", done.Markers, "uploads", done.Uploads)
-		}
-	}
-	if time.Since(*swept) > sweepEvery {
-		*swept = time.Now()
-		found, err := s.objects.Sweep(ctx, s3.SweepGrace)
-		if err != nil && ctx.Err() == nil {
-			s.log.Warn("sweeping contents that no object names", "error", err)
-		}
-		if found.Removed > 0 {
-			s.log.Info("swept contents that no object names", "removed", found.Removed, "bytes", found.Bytes)
+		if err := s.objects.KeepHouse(ctx, false); err != nil && ctx.Err() == nil {
+			s.log.Warn("the object store's housekeeping", "error", err)
 		}
 	}
 }

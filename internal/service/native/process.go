@@ -4,7 +4,6 @@ import (
 	"context"
 	"time"
 
-	"drover/internal/core/fault"
 	"drover/internal/wire"
 )
 
@@ -20,8 +19,8 @@ var _ = wire.Op(Ops, "StopServer", (*Service).StopServer, path("stopserver"))
 
 // StopServer asks the server to end. Only the account's root may.
 func (s *Service) StopServer(ctx context.Context, in *StopServerInput) (*StopServerOutput, error) {
-	if p, ok := wire.PrincipalFrom(ctx); !ok || p.Kind != wire.Root {
-		return nil, fault.New(fault.Denied, "AccessDeniedException", "only the root key may stop the server; use the one in the data folder's credentials file")
+	if err := rootOnly(ctx, "stop the server"); err != nil {
+		return nil, err
 	}
 	s.process.Stop(in.Jobs != nil && *in.Jobs)
 	return &StopServerOutput{}, nil

@@ -67,6 +67,7 @@ type Service struct {
 	process Process
 	denials Denials
 	events  Events
+	objects Objects
 }
 
 // New makes the service.

@@ -228,6 +228,9 @@ func (o *vault) DeleteBucket(ctx context.Context, name string) error {
 				return err
 			}
 		}
+		if _, err := c.tx.Exec(`DELETE FROM s3_house WHERE name = $1`, bucketNote(b)); err != nil {
+			return err
+		}
 		_, err := c.tx.Exec(`DELETE FROM s3_buckets WHERE id = $1`, b.id)
 		return err
 	})

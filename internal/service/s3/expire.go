@@ -8,11 +8,12 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"github.com/versity/versitygw/s3err"
 
+	"drover/internal/core/upkeep"
 	"drover/internal/store"
 )
 
 // Expired counts what lifecycle rules removed.
-type Expired struct{ Objects, Versions, Markers, Uploads int }
+type Expired = upkeep.Expired
 
 // Expire applies the lifecycle rules of all buckets.
 func (s *Service) Expire(ctx context.Context) (Expired, error) {
@@ -22,8 +23,15 @@ func (s *Service) Expire(ctx context.Context) (Expired, error) {
 		if b.config.Lifecycle == nil {
 			continue
 		}
-		e := &expiry{o: o, b: b, now: o.now(), out: &out}
-		if err := e.run(ctx); err != nil {
+		var did Expired
+		e := &expiry{o: o, b: b, now: o.now(), out: &did}
+		err := o.pass(ctx, bucketNote(b), func(p *passed) error {
+			err := e.run(ctx)
+			p.Expired = did
+			return err
+		})
+		out.Add(did)
+		if err != nil {
 			return out, o.explain("bucket "+b.name, err)
 		}
 	}
@@ -150,9 +158,7 @@ func (e *expiry) remove(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		e.out.Objects += did.Objects
-		e.out.Versions += did.Versions
-		e.out.Markers += did.Markers
+		e.out.Add(did)
 	}
 	return nil
 }
@@ -171,6 +177,7 @@ func (e *expiry) removeOne(c *change, d due, did *Expired) error {
 		}
 	default:
 		_, err = c.delete(v.key, v.vid, none)
+		did.Bytes += v.size
 		switch {
 		case v.marker:
 			did.Markers++
@@ -235,10 +242,17 @@ func (e *expiry) uploads(ctx context.Context) error {
 			return err
 		}
 		for _, id := range ids {
-			if err := e.o.alter(ctx, e.b, func(c *change) error { return c.forgetUpload(id) }); err != nil {
+			var size int64
+			err := e.o.alter(ctx, e.b, func(c *change) error {
+				if err := c.tx.Row(`SELECT coalesce(sum(size), 0) FROM s3_parts WHERE upload = $1`, id).Scan(&size); err != nil {
+					return err
+				}
+				return c.forgetUpload(id)
+			})
+			if err != nil {
 				return err
 			}
-			e.out.Uploads++
+			e.out.Add(Expired{Uploads: 1, Bytes: size})
 		}
 	}
 	return nil

@@ -34,6 +34,9 @@ func (s *Service) Serve(w http.ResponseWriter, r *http.Request, p authz.Principa
 	if p.Kind != authz.Root {
 		in.SetUserValue(notRoot, true)
 	}
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		in.SetUserValue(origin, originText(p.UserID(), in.RemoteIP().String(), id))
+	}
 	err := s.check()
 	if err == nil {
 		err = s.prepare(in, r, p, body)

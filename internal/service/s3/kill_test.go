@@ -127,7 +127,7 @@ func (h *history) check(t *testing.T, v *vault, round int) {
 	if err != nil {
 		t.Error(err)
 	}
-	h.swept += swept.Removed
+	h.swept += int(swept.Removed)
 	for _, u := range uploadsOf(t, v) { // cut uploads are no garbage, but the next round needs none
 		if err := v.AbortMultipartUpload(ctx, &awss3.AbortMultipartUploadInput{Bucket: aws.String("kill"), Key: &u.Key, UploadId: &u.UploadID}); err != nil {
 			t.Error(err)
@@ -146,7 +146,7 @@ func (h *history) check(t *testing.T, v *vault, round int) {
 			named++
 		}
 	}
-	if again.Contents != named {
+	if again.Contents != int64(named) {
 		t.Errorf("round %d: %d files, the objects have %d", round, again.Contents, named)
 	}
 }

@@ -103,6 +103,7 @@ func TestExpire(t *testing.T) {
 		expect := func(what string, want Expired, b string, keys ...string) {
 			t.Helper()
 			got, err := s.Expire(ctx)
+			got.Bytes = 0 // see TestHousekeeping
 			if err != nil || got != want {
 				t.Errorf("%s: %+v, %v, want %+v", what, got, err, want)
 			}
@@ -191,6 +192,7 @@ func expectVersionedExpiry(t *testing.T, v *vault, s *Service, now *time.Time) {
 	} {
 		*now = now.Add(step.after)
 		got, err := s.Expire(ctx)
+		got.Bytes = 0 // see TestHousekeeping
 		if err != nil || got != step.want || versions() != step.left {
 			t.Errorf("after %v: %+v, %v, %s; want %+v, %s", step.after, got, err, versions(), step.want, step.left)
 		}

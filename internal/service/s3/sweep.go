@@ -3,20 +3,15 @@ package s3
 import (
 	"context"
 	"errors"
-	"fmt"
-	"io"
 	"time"
 
 	"drover/internal/blob"
+	"drover/internal/core/upkeep"
 	"drover/internal/store"
 )
 
 // Swept says what a sweep found.
-type Swept struct {
-	Contents int   // contents seen
-	Removed  int   // that no row named, and files that a crash left half written
-	Bytes    int64 // of those
-}
+type Swept = upkeep.Swept
 
 // SweepGrace is how old a content should be that no row names while others write: they name
 // theirs within moments, but a machine may be suspended in between.
@@ -146,102 +141,4 @@ func (o *vault) emptyTrash(ctx context.Context) error {
 		}
 		o.bury(ctx, []grave{g})
 	}
-}
-
-// Damaged is an object that Verify found damaged.
-type Damaged struct {
-	Bucket, Key, VersionID string
-	Offset                 int64 // in the object, of the first byte that cannot be trusted
-	Reason                 string
-}
-
-// Verified says what Verify read.
-type Verified struct {
-	Objects, Bytes int64
-}
-
-// Verify reads every version of every object and gives those whose content is damaged or
-// missing to report. Objects that are deleted meanwhile are passed over.
-func (s *Service) Verify(ctx context.Context, report func(Damaged)) (Verified, error) {
-	o := s.vault
-	var out Verified
-	for _, b := range o.sorted() {
-		var key []byte
-		rank := int64(-1 << 63)
-		for {
-			page, err := o.versionsAfter(ctx, b, key, rank)
-			if err != nil {
-				return out, err
-			}
-			if len(page) == 0 {
-				break
-			}
-			for _, v := range page {
-				key, rank = v.key, v.rank
-				if v.marker {
-					continue
-				}
-				out.Objects++
-				n, err := o.verify(ctx, b, v)
-				out.Bytes += n
-				if ctx.Err() != nil {
-					return out, ctx.Err()
-				}
-				if err != nil {
-					report(Damaged{Bucket: b.name, Key: string(v.key), VersionID: v.vid, Offset: n, Reason: err.Error()})
-				}
-			}
-		}
-	}
-	return out, nil
-}
-
-// versionsAfter pages over all versions of a bucket.
-func (o *vault) versionsAfter(ctx context.Context, b *bucket, key []byte, rank int64) (list []*version, err error) {
-	if key == nil {
-		key = []byte{}
-	}
-	where := ` WHERE bucket = $1 AND key >= $2 AND (key > $2 OR rank > $3)`
-	err = o.db.View(ctx, func(tx *store.Tx) error {
-		list = list[:0]
-		rows, err := tx.Query(`SELECT `+columns+` FROM s3_objects`+where+` UNION ALL SELECT `+columns+` FROM s3_versions`+where+` ORDER BY key, rank LIMIT 200`, b.id, key, rank)
-		if err != nil {
-			return err
-		}
-		defer rows.Close()
-		for rows.Next() {
-			v, err := scanVersion(rows)
-			if err != nil {
-				return err
-			}
-			list = append(list, v)
-		}
-		return rows.Err()
-	})
-	return list, err
-}
-
-// verify reads one version to its end. What is gone by now is not damaged.
-func (o *vault) verify(ctx context.Context, b *bucket, v *version) (int64, error) {
-	f, err := o.lookup(ctx, b, string(v.key), v.vid, true)
-	if err != nil || f == nil || f.rank != v.rank {
-		return 0, err
-	}
-	r, err := o.open(ctx, b, f, 0, f.size)
-	if errors.Is(err, blob.ErrNotFound) {
-		again, e := o.lookup(ctx, b, string(v.key), v.vid, false)
-		if e != nil || again == nil || again.rank != v.rank {
-			return 0, e
-		}
-		return 0, errors.New("the content is missing")
-	}
-	if err != nil {
-		return 0, err
-	}
-	defer r.Close()
-	n, err := io.Copy(io.Discard, r)
-	if err == nil && n != f.size {
-		err = fmt.Errorf("the content has %d bytes, the object has %d", n, f.size)
-	}
-	return n, err
 }

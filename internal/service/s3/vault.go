@@ -49,6 +49,8 @@ type vault struct {
 	buckets   atomic.Pointer[map[string]*bucket]
 
 	wished chan struct{} // an object asks for a job
+	told   bell          // events have happened
+	house  house
 
 	holdsMu sync.Mutex // guards holds
 	holds   map[string]*hold
@@ -143,6 +145,8 @@ type change struct {
 	bucket *bucket
 	dead   []grave // contents that no row names any more
 	wished bool    // an object asks for a job
+	told   bool    // there is an event
+	origin string  // whose doing it is
 	expiry bool    // a lifecycle rule does it
 }
 
@@ -156,8 +160,9 @@ type grave struct {
 // the contents that fn dropped.
 func (o *vault) alter(ctx context.Context, b *bucket, fn func(c *change) error) error {
 	var done *change
+	from := originOf(ctx)
 	err := o.db.Update(ctx, func(tx *store.Tx) error {
-		c := &change{o: o, tx: tx, bucket: b}
+		c := &change{o: o, tx: tx, bucket: b, origin: from}
 		var status string
 		err := tx.Row(`SELECT versioning FROM s3_buckets WHERE id = $1`, b.id).Scan(&status)
 		if errors.Is(err, store.ErrNoRows) {
@@ -178,6 +183,9 @@ func (o *vault) alter(ctx context.Context, b *bucket, fn func(c *change) error) 
 		return err
 	}
 	o.bury(ctx, done.dead)
+	if done.told {
+		o.told.ring()
+	}
 	if done.wished {
 		select {
 		case o.wished <- struct{}{}:
@@ -300,8 +308,9 @@ func (c *change) event(name string, v *version) error {
 	if c.expiry {
 		name = strings.Replace(name, "ObjectRemoved:", "LifecycleExpiration:", 1)
 	}
-	_, err := c.tx.Exec(`INSERT INTO s3_events (seq, at, name, bucket, key, vid, size, etag) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
-		c.o.next(), c.o.now().UnixMicro(), name, c.bucket.name, v.key, vid, v.size, v.etag)
+	c.told = true
+	_, err := c.tx.Exec(`INSERT INTO s3_events (seq, at, name, bucket, key, vid, size, etag, origin) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
+		c.o.next(), c.o.now().UnixMicro(), name, c.bucket.name, v.key, vid, v.size, v.etag, c.origin)
 	return err
 }
 

@@ -93,7 +93,7 @@ func rooms() []room {
 		{"server", roof, below, system},
 		{"cli", roof, below + " server sim/replay", awsSDK + " github.com/aws/aws-sdk-go-v2/service/batch github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs github.com/alecthomas/kong " + system},
 		{"sim", roof, below + " store/storetest", ""},
-		{"sim/replay", roof, "core/... manager", ""},
+		{"sim/replay", roof, "core/... manager", "go.yaml.in/yaml/v3"},
 		{"house", proofs, "", ""},
 		{"cmd/drover", door, "cli server", ""},
 	}

@@ -42,14 +42,7 @@ func (c *Core) OutlookWith(now Instant, expect func(s *job.Spec, elapsed int64) 
 	}
 	in.State.EachRunning(func(r sched.Running) {
 		elapsed := max(now.Wall-r.Placed, 0)
-		run := runOf(r.Ref.Key, r.Queue, elapsed)
-		if run.Micros <= elapsed { // unknown, or longer than was thought: as long again
-			run.Micros = elapsed + max(elapsed, 1_000_000)
-			if run.Basis == forecast.Unknown {
-				run.Micros = max(run.Micros, forecast.AssumedRun)
-			}
-		}
-		in.Ends = append(in.Ends, forecast.End{Ref: r.Ref, At: r.Placed + run.Micros})
+		in.Ends = append(in.Ends, forecast.End{Ref: r.Ref, At: r.Placed + stretched(runOf(r.Ref.Key, r.Queue, elapsed), elapsed)})
 	})
 	sums := map[string]*queueRuns{}
 	in.State.EachWaiting(max(knownRecords/max(in.State.FIFOs(), 1), 8), func(l sched.Line) {
@@ -73,6 +66,18 @@ func (c *Core) OutlookWith(now Instant, expect func(s *job.Spec, elapsed int64) 
 		in.Otherwise[name] = forecast.Run{Micros: q.sum / q.n, Basis: q.basis}
 	}
 	return in
+}
+
+// stretched is how long a unit runs in all that has run for elapsed already: if that is
+// longer than was thought, or nothing is known, it is taken to run as long again.
+func stretched(r forecast.Run, elapsed int64) int64 {
+	switch {
+	case r.Micros > elapsed:
+		return r.Micros
+	case r.Basis == forecast.Unknown:
+		return max(2*elapsed, forecast.AssumedRun)
+	}
+	return elapsed + max(elapsed, 1_000_000)
 }
 
 // queueRuns adds up what is expected of the first jobs of a queue.

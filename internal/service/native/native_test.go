@@ -57,6 +57,18 @@ func (f *fakeJobs) Transitions(_ context.Context, after int64, limit int) ([]man
 	return out, nil
 }
 
+func (f *fakeJobs) Present(context.Context) (manager.Present, error) {
+	return manager.Present{At: 7, Hosts: []manager.Host{{ID: "h"}}}, nil
+}
+
+func (f *fakeJobs) PresentJobs(_ context.Context, after job.Key, limit int) ([]manager.PresentJob, error) {
+	var out []manager.PresentJob
+	for k := after + 1; k <= 5 && len(out) < limit; k++ {
+		out = append(out, manager.PresentJob{Loaded: manager.Loaded{Spec: &job.Spec{Name: "j", Size: 2}, Row: manager.JobRow{Key: k}}})
+	}
+	return out, nil
+}
+
 func (f *fakeJobs) Foresee(_ context.Context, views []manager.View) error {
 	for i := range views {
 		if views[i].Wait != nil {

@@ -36,6 +36,8 @@ type Jobs interface {
 	Describe(ctx context.Context, names []string) ([]manager.View, error)
 	List(ctx context.Context, q manager.ListQuery) (manager.Page, error)
 	Foresee(ctx context.Context, views []manager.View) error
+	Present(ctx context.Context) (manager.Present, error)
+	PresentJobs(ctx context.Context, after job.Key, limit int) ([]manager.PresentJob, error)
 	ForeseeList(ctx context.Context, lines []manager.Summary) ([]*manager.Forecast, error)
 	Queues(ctx context.Context) ([]job.Queue, error)
 	Hosts(ctx context.Context) ([]manager.Host, error)

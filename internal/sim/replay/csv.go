@@ -10,10 +10,13 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"drover/internal/core/job"
 )
 
 // ReadCSV reads a log whose first line names the columns: submit, run and vcpus, and any of
-// id, estimate, memory_mib, gpus and share; others are passed over. Times are in seconds.
+// id, estimate, memory_mib, gpus, share, user, queue, priority and tokens (licence=2;seat=1);
+// others are passed over. Times are in seconds.
 func ReadCSV(r io.Reader) (Log, error) {
 	var l Log
 	c := csv.NewReader(r)
@@ -60,21 +63,37 @@ func parseCSV(row []string, at map[string]int) (j Job, err error) {
 			return 0
 		}
 		f, e := strconv.ParseFloat(strings.TrimSpace(row[i]), 64)
-		if e != nil || !(f >= 0) || f*scale > 1e12 {
+		if e != nil || !(f >= 0) || f*scale > 1e16 {
 			err = fmt.Errorf("%s: %q is not a number", name, row[i])
 			return 0
 		}
 		return int64(math.Round(f * scale))
 	}
-	j = Job{ID: get("id", 1), Submit: get("submit", 1), Run: max(get("run", 1), 1), Estimate: get("estimate", 1), MilliVCPU: get("vcpus", 1000), MemoryMiB: get("memory_mib", 1), GPU: get("gpus", 1)}
+	j = Job{ID: get("id", 1), Submit: get("submit", second), Run: max(get("run", second), 1), Estimate: get("estimate", second), MilliVCPU: get("vcpus", 1000),
+		MemoryMiB: get("memory_mib", 1), GPU: get("gpus", 1), Priority: int32(min(get("priority", 1), math.MaxInt32))}
+	if row[at["run"]] == "0" {
+		j.Run = second
+	}
 	if j.Estimate > 0 {
 		j.Estimate = max(j.Estimate, j.Run)
 	}
-	if i, ok := at["share"]; ok {
-		j.Share = row[i]
+	word := func(name string) string {
+		if i, ok := at[name]; ok {
+			return strings.Clone(strings.TrimSpace(row[i]))
+		}
+		return ""
 	}
+	j.Share, j.User, j.Queue = word("share"), word("user"), word("queue")
 	if err == nil && j.MilliVCPU == 0 {
 		err = errors.New("vcpus must be above 0")
+	}
+	for _, t := range strings.FieldsFunc(word("tokens"), func(r rune) bool { return r == ';' }) {
+		name, n, _ := strings.Cut(t, "=")
+		q, e := strconv.ParseInt(n, 10, 32)
+		if e != nil || q < 1 || name == "" {
+			return j, fmt.Errorf("tokens: %q is not like licence=2", t)
+		}
+		j.Tokens = append(j.Tokens, job.ConsumableNeed{Name: name, Quantity: q})
 	}
 	return j, err
 }

@@ -1,12 +1,14 @@
-// Package replay runs a log of jobs through the production manager and scheduler on a
-// virtual clock, and measures what became of them.
+// Package replay runs jobs through the production manager and scheduler on a virtual clock,
+// and measures what became of them: jobs of a log, of a server's own history, or what waits
+// and runs on a server now.
 //
 // It promises that no decision is made here: jobs are submitted to a manager.Core, hosts
 // say hello and report to it, and what it sends them is done. Starting costs no time, and
-// a job runs as long as the log says. The same log and policy give the same result.
+// a job runs as long as the log says. The same input gives the same result.
 package replay
 
 import (
+	"cmp"
 	"container/heap"
 	"encoding/binary"
 	"fmt"
@@ -19,20 +21,30 @@ import (
 	"drover/internal/manager"
 )
 
-// Job is one job of a log. Times are in seconds.
+// Job is one job of a log. Times are in microseconds.
 type Job struct {
 	ID                        int64
 	Submit                    int64
 	Run                       int64
 	Estimate                  int64 // what its owner said at most; becomes the timeout. 0 = unknown
 	MilliVCPU, MemoryMiB, GPU int64
+	User                      string // stands for its job definition
 	Share                     string
+	Queue                     string // "" = the first one of the cluster
+	Priority                  int32
+	Tokens                    []job.ConsumableNeed
 }
 
 // Host is one host of the cluster that is simulated.
 type Host struct {
 	Name     string
+	Type     string // instance type, or any word for hosts of one kind
 	Capacity resource.Vector
+	Price    float64 // for an hour that it is up
+	Up       int64   // when it is there (µs after the begin)
+	Closed   bool    // takes no new jobs: what it runs may end
+
+	Executors []string // none = process
 }
 
 // Machine is one host of so many processors, with as much of everything else as is asked.
@@ -44,21 +56,53 @@ func (j *Job) need() resource.Vector {
 	return resource.Vector{MilliVCPU: j.MilliVCPU, MemoryMiB: j.MemoryMiB, GPU: j.GPU}
 }
 
-// Outcome is what became of one job.
-type Outcome struct {
-	Start int64 // s
-	Ended bool
+// Setup is what a run begins with.
+type Setup struct {
+	Start int64         // µs since 1970; 0 = some day
+	Hosts []Host        // all that there will be
+	Image manager.Image // queues, environments, policies, tokens; and jobs that wait or run already
+	Known []Known       // the units of those jobs
+	Jobs  []Job         // submitted later, sorted by Submit
+	// Expect is another opinion of how long units run, for forecasts; see manager.OutlookWith.
+	Expect func(r *Run, i int, elapsed int64) int64
+	// Probe is called after the decisions of an instant with each job submitted then.
+	Probe func(r *Run, i int)
 }
 
-// Result sums up a run.
-type Result struct {
-	Jobs                int     `json:"jobs"`
-	MeanBoundedSlowdown float64 `json:"meanBoundedSlowdown"`
-	MeanWaitSeconds     float64 `json:"meanWaitSeconds"`
-	P95WaitSeconds      int64   `json:"p95WaitSeconds"`
-	MaxWaitSeconds      int64   `json:"maxWaitSeconds"`
-	Utilisation         float64 `json:"utilisation"`
-	MakespanSeconds     int64   `json:"makespanSeconds"`
+// Known is a unit of a job in the image. The times of its Job are µs since the run's start;
+// it may be negative.
+type Known struct {
+	Ref    job.Ref
+	Job    Job
+	Host   string // where it runs; "" = it waits
+	Placed int64
+}
+
+// Outcome is what became of one job.
+type Outcome struct {
+	Start int64 // µs after the begin
+	Host  int32 // its place among the hosts
+	State State
+}
+
+// State is how far a job came.
+type State uint8
+
+// The states.
+const (
+	Waiting State = iota // it never started
+	Before               // it ran already when the run began
+	Started
+	Ended
+)
+
+// Trace is what happened in a run. The known units come first.
+type Trace struct {
+	Jobs  []Job
+	Out   []Outcome
+	Hosts []Host
+	Known int
+	Parts []Parts // how queues are shared
 }
 
 const (
@@ -66,22 +110,38 @@ const (
 	queueName   = "replay"
 	environment = "replay"
 	session     = "s"
-	bound       = 10 // s: shorter runs count as this in the bounded slowdown
+	bound       = 10 * second // shorter runs count as this in the bounded slowdown
 	atOnce      = 512
 	tidyEvery   = 4096 // turns
+	someDay     = 1_000_000_000 * second
 )
 
-// world is one run.
-type world struct {
-	core  *manager.Core
-	jobs  []Job
-	out   []Outcome
-	ends  endHeap
-	now   int64 // s since the first submission
-	start int64 // µs since 1970 of that
-	hosts map[string]bool
-	exit  job.Exit
-	turns int
+// Single is the image of one queue with a policy, on one environment without bounds.
+func Single(policy string) manager.Image {
+	return manager.Image{
+		Environments: []job.Environment{{Name: environment, Managed: true, Enabled: true, HostJobs: true, MaxMilliVCPU: math.MaxInt64 / 4, Tags: map[string]string{sched.TagPlace: "pack"}}},
+		Queues:       []job.Queue{{Name: queueName, Priority: 1, Enabled: true, Environments: []string{environment}, Tags: map[string]string{sched.TagPolicy: policy}}},
+	}
+}
+
+// Run is one run under way.
+type Run struct {
+	Trace
+	core    *manager.Core
+	setup   *Setup
+	specs   specs
+	ends    endHeap
+	now     int64 // µs since the first submission
+	start   int64 // µs since 1970 of that
+	begin   int64 // Submit of the first job
+	refs    map[job.Ref]int
+	hostAt  map[string]int32
+	queues  map[string]bool // true: shared by a fair share policy
+	first   string          // queue
+	exit    job.Exit
+	turns   int
+	firstID job.Key
+	ended   func(i int)
 }
 
 // ending is the end of an attempt.
@@ -110,77 +170,212 @@ func (h *endHeap) Pop() any {
 	return e
 }
 
-// Run replays jobs on hosts under a policy. The jobs must be sorted by Submit.
-func Run(jobs []Job, hosts []Host, policy string) (Result, []Outcome, error) {
-	w := &world{jobs: jobs, out: make([]Outcome, len(jobs)), start: 1_000_000_000 * second, hosts: map[string]bool{}}
-	zero := int32(0)
-	w.exit.Code = &zero
-	w.core = manager.New(manager.Options{LeaseTTL: math.MaxInt64 / 4}, manager.Image{
-		NextKey:      1,
-		Environments: []job.Environment{{Name: environment, Managed: true, Enabled: true, HostJobs: true, MaxMilliVCPU: math.MaxInt64 / 4, Tags: map[string]string{"drover:placement": "pack"}}},
-		Queues:       []job.Queue{{Name: queueName, Priority: 1, Enabled: true, Environments: []string{environment}, Tags: map[string]string{sched.TagPolicy: policy}}},
-	}, w.instant())
-	for _, h := range hosts {
-		w.core.Hello(manager.Hello{Host: h.Name, Boot: "1", Capacity: h.Capacity, Executors: []string{sched.Process}}, session, w.instant())
+// Replay runs jobs on hosts in one queue with a policy; each of them must have run.
+func Replay(jobs []Job, hosts []Host, policy string) (*Trace, error) {
+	return All(Setup{Jobs: jobs, Hosts: hosts, Image: Single(policy)})
+}
+
+// All is Simulate of a log: each job must have run.
+func All(s Setup) (*Trace, error) {
+	t, err := Simulate(s)
+	if err != nil {
+		return nil, err
 	}
-	next := 0
-	for next < len(jobs) || len(w.ends) > 0 {
-		w.now = math.MaxInt64
-		if next < len(jobs) {
-			w.now = jobs[next].Submit - jobs[0].Submit
+	for i := range t.Out {
+		if t.Out[i].State != Ended {
+			return nil, fmt.Errorf("job %d never ran: it asks %s vCPUs", t.Jobs[i].ID, resource.FormatVCPU(t.Jobs[i].MilliVCPU))
+		}
+	}
+	return t, nil
+}
+
+// Simulate runs to the end of all that can run.
+func Simulate(s Setup) (*Trace, error) {
+	w, err := newRun(&s)
+	if err != nil {
+		return nil, err
+	}
+	next, up := w.Known, 0 // places in Jobs and Hosts
+	for {
+		at := int64(math.MaxInt64)
+		if next < len(w.Jobs) {
+			at = w.Jobs[next].Submit - w.begin
 		}
 		if len(w.ends) > 0 {
-			w.now = min(w.now, w.ends[0].at)
+			at = min(at, w.ends[0].at)
 		}
-		for len(w.ends) > 0 && w.ends[0].at == w.now {
+		if up < len(w.Hosts) {
+			at = min(at, w.Hosts[up].Up)
+		}
+		if at == math.MaxInt64 {
+			return &w.Trace, nil
+		}
+		w.now = max(w.now, at)
+		for len(w.ends) > 0 && w.ends[0].at <= w.now {
 			if err := w.end(heap.Pop(&w.ends).(ending)); err != nil {
-				return Result{}, nil, err
+				return nil, err
 			}
 		}
+		for ; up < len(w.Hosts) && w.Hosts[up].Up <= w.now; up++ {
+			w.hello(&w.Hosts[up])
+		}
 		first := next
-		for next < len(jobs) && jobs[next].Submit-jobs[0].Submit == w.now {
+		for next < len(w.Jobs) && w.Jobs[next].Submit-w.begin <= w.now {
 			next++
 		}
 		if err := w.submit(first, next); err != nil {
-			return Result{}, nil, err
+			return nil, err
 		}
-		if err := w.decide(); err != nil {
-			return Result{}, nil, err
-		}
-	}
-	for i := range w.out {
-		if !w.out[i].Ended {
-			return Result{}, nil, fmt.Errorf("job %d never ran: it asks %s vCPUs", jobs[i].ID, resource.FormatVCPU(jobs[i].MilliVCPU))
+		w.decide()
+		for i := first; i < next && s.Probe != nil; i++ {
+			s.Probe(w, i)
 		}
 	}
-	return measure(jobs, w.out, hosts), w.out, nil
 }
 
-func (w *world) instant() manager.Instant {
-	return manager.Instant{Wall: w.start + w.now*second, Mono: w.now * second}
+func newRun(s *Setup) (*Run, error) {
+	w := &Run{setup: s, start: cmp.Or(s.Start, someDay), refs: map[job.Ref]int{}, hostAt: map[string]int32{}, queues: map[string]bool{}, firstID: max(s.Image.NextKey, 1)}
+	w.Hosts = slices.Clone(s.Hosts)
+	slices.SortStableFunc(w.Hosts, func(a, b Host) int { return cmp.Compare(a.Up, b.Up) })
+	for i, h := range w.Hosts {
+		if _, ok := w.hostAt[h.Name]; ok {
+			return nil, fmt.Errorf("there are two hosts %s", h.Name)
+		}
+		w.hostAt[h.Name] = int32(i)
+	}
+	w.Known = len(s.Known)
+	w.Jobs = s.Jobs
+	if w.Known > 0 {
+		w.Jobs = make([]Job, 0, len(s.Known)+len(s.Jobs))
+		for _, k := range s.Known {
+			w.Jobs = append(w.Jobs, k.Job)
+		}
+		w.Jobs = append(w.Jobs, s.Jobs...)
+	}
+	w.Out = make([]Outcome, len(w.Jobs))
+	if len(s.Jobs) > 0 && w.Known == 0 {
+		w.begin = s.Jobs[0].Submit
+	}
+	if len(s.Image.Queues) == 0 {
+		return nil, fmt.Errorf("there is no job queue")
+	}
+	w.first = s.Image.Queues[0].Name
+	w.Parts = partsOf(s.Image)
+	for _, q := range s.Image.Queues {
+		w.queues[q.Name] = slices.ContainsFunc(s.Image.Policies, func(p job.SchedulingPolicy) bool { return p.Name == q.Policy && p.Fair != nil })
+	}
+	zero := int32(0)
+	w.exit.Code = &zero
+	img := s.Image
+	img.NextKey = w.firstID
+	w.core = manager.New(manager.Options{LeaseTTL: math.MaxInt64 / 4}, img, w.instant())
+	return w, w.know(s.Known)
 }
 
-// submit hands jobs [from, to) to the manager. Their keys are their places, from 1.
-func (w *world) submit(from, to int) error {
-	var specs []*job.Spec
-	for i := from; i < to; i++ {
-		j := &w.jobs[i]
-		s := &job.Spec{
-			Version: job.SpecVersion, Name: "j", Queue: queueName, Definition: "replay:1", Image: job.HostImage,
-			Need: j.need(), Retry: job.Retry{Attempts: 1}, TimeoutSeconds: int32(min(j.Estimate, math.MaxInt32)), Share: j.Share,
+// know takes up the units that are there already.
+func (w *Run) know(known []Known) error {
+	for i, k := range known {
+		w.refs[k.Ref] = i
+		if k.Host == "" {
+			continue
 		}
-		binary.BigEndian.PutUint64(s.ID[8:], uint64(i+1))
-		specs = append(specs, s)
+		at, ok := w.hostAt[k.Host]
+		if !ok {
+			return fmt.Errorf("job %d runs on host %s, which is not there", k.Job.ID, k.Host)
+		}
+		w.Out[i] = Outcome{Start: k.Placed, Host: at, State: Before}
 	}
-	if len(specs) == 0 {
+	for _, l := range w.setup.Image.Jobs {
+		for _, u := range l.Units {
+			if i, ok := w.refs[u.Ref]; ok && u.Status.Live() {
+				heap.Push(&w.ends, ending{max(w.Out[i].Start+w.Jobs[i].Run, 1), int64(i), u.Host, u.Lease(u.Ref)})
+			}
+		}
+	}
+	return nil
+}
+
+// hello lets a host say hello, with what it runs already.
+func (w *Run) hello(h *Host) {
+	m := manager.Hello{Host: h.Name, Boot: "1", Capacity: h.Capacity, Executors: h.Executors}
+	for _, r := range w.setup.Image.Hosts {
+		if r.ID == h.Name {
+			m.Boot = r.Boot
+		}
+	}
+	if len(m.Executors) == 0 {
+		m.Executors = []string{sched.Process}
+	}
+	if h.Closed {
+		m.Capacity = resource.Vector{}
+	}
+	for _, e := range w.ends {
+		if e.host == h.Name {
+			m.Held = append(m.Held, e.lease)
+		}
+	}
+	w.core.Hello(m, session, w.instant())
+}
+
+func (w *Run) instant() manager.Instant {
+	return manager.Instant{Wall: w.start + w.now, Mono: w.now}
+}
+
+// specs keeps what many jobs have in common.
+type specs struct{ definitions map[string]string }
+
+// submit hands jobs [from, to) to the manager. Their keys follow each other.
+func (w *Run) submit(from, to int) error {
+	if from == to {
 		return nil
 	}
-	_, err := w.core.Submit(specs, w.instant())
+	list := make([]*job.Spec, 0, to-from)
+	for i := from; i < to; i++ {
+		list = append(list, w.spec(i))
+	}
+	_, err := w.core.Submit(list, w.instant())
 	return err
 }
 
+func (w *Run) spec(i int) *job.Spec {
+	j := &w.Jobs[i]
+	s := &job.Spec{
+		Version: job.SpecVersion, Name: "j", Queue: cmp.Or(j.Queue, w.first), Definition: w.definition(j.User), Image: job.HostImage,
+		Need: j.need(), Retry: job.Retry{Attempts: 1}, TimeoutSeconds: int32(min((j.Estimate+second-1)/second, math.MaxInt32)), Consumables: j.Tokens,
+	}
+	if w.queues[s.Queue] {
+		s.Share, s.Priority = cmp.Or(j.Share, "default"), j.Priority
+	}
+	binary.BigEndian.PutUint64(s.ID[8:], uint64(i+1))
+	s.ID[0] = 0xff // no id of a server's job begins so
+	return s
+}
+
+func (w *Run) definition(user string) string {
+	if user == "" {
+		return "replay:1"
+	}
+	d, ok := w.specs.definitions[user]
+	if !ok {
+		if w.specs.definitions == nil {
+			w.specs.definitions = map[string]string{}
+		}
+		d = user + ":1"
+		w.specs.definitions[user] = d
+	}
+	return d
+}
+
+// place is the place in Jobs of a unit.
+func (w *Run) place(r job.Ref) int {
+	if r.Key >= w.firstID {
+		return w.Known + int(r.Key-w.firstID)
+	}
+	return w.refs[r]
+}
+
 // decide lets the manager decide until it has nothing more to say at this instant.
-func (w *world) decide() error {
+func (w *Run) decide() {
 	for {
 		w.core.Work(w.instant())
 		placed := w.core.Schedule(atOnce, w.instant())
@@ -190,9 +385,9 @@ func (w *world) decide() error {
 			if s.Start == nil {
 				continue
 			}
-			i := int(s.Start.Ref.Key) - 1
-			w.out[i].Start = w.now
-			heap.Push(&w.ends, ending{w.now + w.jobs[i].Run, int64(i), s.Host, s.Start.Lease})
+			i := w.place(s.Start.Ref)
+			w.Out[i] = Outcome{Start: w.now, Host: w.hostAt[s.Host], State: Started}
+			heap.Push(&w.ends, ending{w.now + w.Jobs[i].Run, int64(i), s.Host, s.Start.Lease})
 		}
 		if placed < atOnce && !w.core.Busy() {
 			break
@@ -201,50 +396,21 @@ func (w *world) decide() error {
 	if w.turns++; w.turns%tidyEvery == 0 { // jobs that have ended leave the manager's memory
 		w.core.Tick(w.instant())
 	}
-	return nil
 }
 
 // end reports that an attempt ran and ended.
-func (w *world) end(e ending) error {
-	i := int(e.lease.Ref.Key) - 1
-	w.out[i].Ended = true
-	r := job.Report{Lease: e.lease, Started: true, Exit: &w.exit, At: w.start + w.now*second}
+func (w *Run) end(e ending) error {
+	i := w.place(e.lease.Ref)
+	if w.Out[i].State == Started {
+		w.Out[i].State = Ended
+	}
+	if w.ended != nil {
+		w.ended(i)
+	}
+	r := job.Report{Lease: e.lease, Started: true, Exit: &w.exit, At: w.start + w.now}
 	refused, err := w.core.Report(e.host, session, []job.Report{r}, w.instant())
-	if err == nil && len(refused) > 0 {
+	if err == nil && len(refused) > 0 && refused[0] != nil {
 		err = refused[0]
 	}
 	return err
-}
-
-// measure computes the figures of a run.
-func measure(jobs []Job, out []Outcome, hosts []Host) Result {
-	r := Result{Jobs: len(jobs)}
-	if len(jobs) == 0 {
-		return r
-	}
-	var size int64
-	for _, h := range hosts {
-		size += h.Capacity.MilliVCPU
-	}
-	var slowdowns, waited, work float64
-	waits := make([]int64, 0, len(jobs))
-	last := int64(0)
-	for i := range jobs {
-		j := &jobs[i]
-		wait := out[i].Start - (j.Submit - jobs[0].Submit)
-		waits = append(waits, wait)
-		slowdowns += max(1, float64(wait+j.Run)/float64(max(j.Run, bound)))
-		waited += float64(wait)
-		work += float64(j.Run) * float64(j.MilliVCPU)
-		last = max(last, out[i].Start+j.Run)
-	}
-	slices.Sort(waits)
-	n := float64(len(jobs))
-	r.MeanBoundedSlowdown, r.MeanWaitSeconds = slowdowns/n, waited/n
-	r.P95WaitSeconds, r.MaxWaitSeconds = waits[len(waits)*95/100], waits[len(waits)-1]
-	r.MakespanSeconds = last
-	if last > 0 && size > 0 {
-		r.Utilisation = work / (float64(last) * float64(size))
-	}
-	return r
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -11,6 +12,8 @@ import (
 	"drover/internal/core/sched"
 	"drover/internal/sim/replay"
 )
+
+const µs = 1_000_000
 
 // five is a machine of ten and five jobs: B does not fit beside A, C ends before A does, E
 // fits beside B, D does neither.
@@ -37,26 +40,28 @@ func TestPolicies(t *testing.T) {
 		{sched.FIFO, []int64{0, 252, 2, 52, 100}}, // B has not waited long enough for room to be kept
 		{sched.LXF, []int64{0, 100, 2, 200, 52}},
 	} {
-		r, out, err := replay.Run(log.Jobs, hosts, c.policy)
+		trace, err := replay.Replay(log.Jobs, hosts, c.policy)
 		if err != nil {
 			t.Fatal(err)
 		}
 		var starts []int64
-		for _, o := range out {
-			starts = append(starts, o.Start)
+		for _, o := range trace.Out {
+			starts = append(starts, o.Start/µs)
 		}
+		r := replay.Measure(trace)
 		if !slices.Equal(starts, c.starts) {
 			t.Errorf("%s: jobs start at %d, want %d", c.policy, starts, c.starts)
 		}
 		if r.Jobs != 5 || r.Utilisation <= 0 || r.Utilisation > 1 || r.MeanBoundedSlowdown < 1 {
 			t.Errorf("%s: %+v", c.policy, r)
 		}
-		if svg := replay.Draw(log.Jobs, out, hosts); !bytes.Contains(svg, []byte("</svg>")) || bytes.Contains(svg, []byte("NaN")) {
+		if svg := replay.Draw(replay.Picture{Title: c.policy, Trace: trace}); !bytes.Contains(svg, []byte("</svg>")) || bytes.Contains(svg, []byte("NaN")) {
 			t.Errorf("%s: %s", c.policy, svg)
 		}
 	}
-	r, _, _ := replay.Run(log.Jobs, hosts, sched.Easy)
-	if got := fmt.Sprintf("%.3f %.1f %d %d", r.MeanBoundedSlowdown, r.MeanWaitSeconds, r.MaxWaitSeconds, r.MakespanSeconds); got != "1.443 68.8 197 400" {
+	trace, _ := replay.Replay(log.Jobs, hosts, sched.Easy)
+	r := replay.Measure(trace)
+	if got := fmt.Sprintf("%.3f %.1f %g %g", r.MeanBoundedSlowdown, r.MeanWaitSeconds, r.MaxWaitSeconds, r.MakespanSeconds); got != "1.443 68.8 197 400" {
 		t.Error(got) // waits 0 99 0 197 48
 	}
 }
@@ -94,7 +99,7 @@ func TestReadSWF(t *testing.T) {
 		}
 		got := fmt.Sprintf("%d:", log.Processors)
 		for _, j := range log.Jobs {
-			got += fmt.Sprintf(" %d/%d/%d", j.Run, j.Estimate, j.MilliVCPU)
+			got += fmt.Sprintf(" %d/%d/%d", j.Run/µs, j.Estimate/µs, j.MilliVCPU)
 		}
 		if err != nil || got != c.want {
 			t.Errorf("%s: %s, %v; want %s", c.name, got, err, c.want)
@@ -112,7 +117,7 @@ func TestReadCSV(t *testing.T) {
 	if err != nil || len(log.Jobs) != 2 {
 		t.Fatal(log, err)
 	}
-	if want := (replay.Job{Submit: 10, Run: 3, MilliVCPU: 500, MemoryMiB: 64, GPU: 1, Share: "a"}); log.Jobs[1] != want {
+	if want := (replay.Job{Submit: 10 * µs, Run: 3 * µs, MilliVCPU: 500, MemoryMiB: 64, GPU: 1, Share: "a"}); !reflect.DeepEqual(log.Jobs[1], want) {
 		t.Errorf("%+v", log.Jobs[1])
 	}
 	for bad, says := range map[string]string{
@@ -148,12 +153,12 @@ func TestDeterminism(t *testing.T) {
 		hosts = append(hosts, h)
 	}
 	for _, p := range []string{sched.Strict, sched.Easy, sched.FIFO, sched.LXF} {
-		_, first, err := replay.Run(log.Jobs, hosts, p)
+		first, err := replay.Replay(log.Jobs, hosts, p)
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, again, _ := replay.Run(log.Jobs, hosts, p)
-		if !slices.Equal(first, again) {
+		again, _ := replay.Replay(log.Jobs, hosts, p)
+		if !slices.Equal(first.Out, again.Out) {
 			t.Errorf("%s: two runs differ", p)
 		}
 	}

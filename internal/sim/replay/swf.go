@@ -36,14 +36,14 @@ func Open(r io.Reader) (io.Reader, error) {
 
 // ReadSWF reads a log in the Standard Workload Format: one job a line of 18 columns, of
 // which it uses 1 id, 2 submit, 4 run, 5 processors, 8 requested processors, 9 requested
-// time. A run of 0 counts as 1; a missing request of time is the run, and one below the run
+// time, 12 user. A run of 0 counts as 1; a missing request of time is the run, and one below the run
 // is raised to it. Jobs without a run or processors are left out. The machine has so many
 // processors, or MaxProcs of the header if that is 0.
 func ReadSWF(r io.Reader, processors int64) (Log, error) {
 	l := Log{Processors: processors}
 	s := bufio.NewScanner(r)
 	s.Buffer(make([]byte, 0, 4096), maxLine)
-	nodes := int64(0)
+	nodes, users := int64(0), map[string]string{}
 	for n := 1; s.Scan(); n++ {
 		line := strings.TrimSpace(s.Text())
 		if head, ok := strings.CutPrefix(line, ";"); ok {
@@ -72,6 +72,11 @@ func ReadSWF(r io.Reader, processors int64) (Log, error) {
 		if len(l.Jobs) == maxJobs {
 			return l, fmt.Errorf("more than %d jobs", maxJobs)
 		}
+		if u, ok := users[j.User]; ok {
+			j.User = u // one string for all of a user's jobs
+		} else {
+			users[j.User] = j.User
+		}
 		l.Jobs = append(l.Jobs, j)
 	}
 	if err := s.Err(); err != nil {
@@ -95,7 +100,7 @@ func (l *Log) LeaveOut(hosts []Host) {
 
 // parseSWF reads one line; ok is false for a job that cannot be replayed.
 func parseSWF(line string) (j Job, ok bool, err error) {
-	var v [9]int64
+	var v [12]int64
 	columns := strings.Fields(line)
 	if len(columns) < 5 {
 		return j, false, fmt.Errorf("%d columns, a job has 18", len(columns))
@@ -110,15 +115,18 @@ func parseSWF(line string) (j Job, ok bool, err error) {
 			v[i] = int64(f)
 		}
 	}
-	j = Job{ID: v[0], Submit: v[1], Run: v[3], MilliVCPU: v[4], Estimate: v[8]}
+	j = Job{ID: v[0], Submit: v[1] * second, Run: v[3] * second, MilliVCPU: v[4], Estimate: min(v[8], math.MaxInt32) * second}
+	if v[11] > 0 {
+		j.User = "user-" + strconv.FormatInt(v[11], 10)
+	}
 	if j.MilliVCPU <= 0 {
 		j.MilliVCPU = v[7]
 	}
-	if j.Run < 0 || j.MilliVCPU <= 0 || j.MilliVCPU > 1e9 || j.Submit < 0 || j.Run > 1e9 {
+	if v[3] < 0 || v[3] > 1e9 || v[1] < 0 || v[1] > 1e11 || j.MilliVCPU <= 0 || j.MilliVCPU > 1e9 {
 		return j, false, nil
 	}
 	j.MilliVCPU *= 1000
-	j.Run = max(j.Run, 1)
+	j.Run = max(j.Run, second)
 	j.Estimate = max(j.Estimate, j.Run)
 	return j, true, nil
 }

@@ -47,6 +47,14 @@ var anchors = []struct {
 	{"HPC2N-2002-2.1-cln.swf.gz", 88.2, 0.600},
 }
 
+func measure(jobs []replay.Job, hosts []replay.Host, policy string) (replay.Result, error) {
+	t, err := replay.Replay(jobs, hosts, policy)
+	if err != nil {
+		return replay.Result{}, err
+	}
+	return replay.Measure(t), nil
+}
+
 // EASY must give the slowdowns that an independent simulator gave; the throughput order
 // must be much better, and starve nobody.
 func TestTraces(t *testing.T) {
@@ -58,18 +66,18 @@ func TestTraces(t *testing.T) {
 		t.Run(a.file, func(t *testing.T) {
 			log, hosts := open(t, a.file)
 			start := time.Now()
-			easy, _, err := replay.Run(log.Jobs, hosts, sched.Easy)
+			easy, err := measure(log.Jobs, hosts, sched.Easy)
 			if err != nil {
 				t.Fatal(err)
 			}
 			took := time.Since(start)
-			lxf, _, err := replay.Run(log.Jobs, hosts, sched.LXF)
+			lxf, err := measure(log.Jobs, hosts, sched.LXF)
 			if err != nil {
 				t.Fatal(err)
 			}
 			ratio := lxf.MeanBoundedSlowdown / easy.MeanBoundedSlowdown
 			t.Logf("%d jobs, easy %.4g (wait %.0f, max %.0f h, util %.3f) in %.1f s; lxf %.4g (wait %.0f, max %.0f h), ratio %.3f, max wait ratio %.2f", easy.Jobs, easy.MeanBoundedSlowdown, easy.MeanWaitSeconds,
-				float64(easy.MaxWaitSeconds)/3600, easy.Utilisation, took.Seconds(), lxf.MeanBoundedSlowdown, lxf.MeanWaitSeconds, float64(lxf.MaxWaitSeconds)/3600, ratio, float64(lxf.MaxWaitSeconds)/float64(easy.MaxWaitSeconds))
+				easy.MaxWaitSeconds/3600, easy.Utilisation, took.Seconds(), lxf.MeanBoundedSlowdown, lxf.MeanWaitSeconds, lxf.MaxWaitSeconds/3600, ratio, lxf.MaxWaitSeconds/easy.MaxWaitSeconds)
 			if math.Abs(easy.MeanBoundedSlowdown/a.easy-1) > 0.02 {
 				t.Errorf("easy gives %.2f, the anchor is %.2f", easy.MeanBoundedSlowdown, a.easy)
 			}
@@ -77,7 +85,7 @@ func TestTraces(t *testing.T) {
 				t.Errorf("lxf is worse than easy: %.3f", ratio)
 			}
 			if a.load <= 0.87 && lxf.MaxWaitSeconds > 2*easy.MaxWaitSeconds {
-				t.Errorf("the longest wait under lxf is %d s, under easy %d s", lxf.MaxWaitSeconds, easy.MaxWaitSeconds)
+				t.Errorf("the longest wait under lxf is %.0f s, under easy %.0f s", lxf.MaxWaitSeconds, easy.MaxWaitSeconds)
 			}
 			product, n = product*ratio, n+1
 		})

@@ -251,7 +251,9 @@ func parseHosts(words []string) ([]replay.Host, error) {
 }
 
 // lasting writes a span of so many seconds.
-func lasting(s float64) string { return spent(time.Duration(s * float64(time.Second)).Round(time.Millisecond)) }
+func lasting(s float64) string {
+	return spent(time.Duration(s * float64(time.Second)).Round(time.Millisecond))
+}
 
 // printSimulated writes the table, and that of the shares where there are several.
 func printSimulated(out io.Writer, all []simulated) error {

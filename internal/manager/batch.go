@@ -32,6 +32,7 @@ func (b *Batch) Empty() bool {
 // NewJob is the immutable part of a submitted job.
 type NewJob struct {
 	Spec    *job.Spec
+	Common  string // its common part
 	Created int64
 }
 
@@ -46,6 +47,7 @@ type JobRow struct {
 	Cancelled  bool
 	Terminated bool
 	UserReason string
+	Begun      bool  // one of its units has a row of its own
 	Ready      int64 // when it, or its untouched children, became RUNNABLE
 	Stopped    int64
 	Tags       map[string]string
@@ -103,7 +105,8 @@ type StopOrder struct {
 
 // Loaded is a job as the journal holds it.
 type Loaded struct {
-	Spec    *job.Spec
+	Spec    *job.Spec // what it shares with others nobody may write to
+	Common  string    // its common part; "" = not known
 	Created int64
 	Row     JobRow
 	Touched []ChildStatus // children that left the base, in order
@@ -119,7 +122,7 @@ type ChildStatus struct {
 // Image is all that a Core needs to go on after a restart.
 type Image struct {
 	NextKey      job.Key
-	Jobs         []Loaded // not terminal, in order of key
+	Jobs         []Loaded // not terminal, in order of key; before them ended ones that they depend on
 	Queues       []job.Queue
 	Environments []job.Environment
 	Policies     []job.SchedulingPolicy

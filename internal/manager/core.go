@@ -27,9 +27,11 @@ type Options struct {
 type Core struct {
 	opt    Options
 	next   job.Key
-	jobs   map[job.Key]*entry
+	jobs   map[job.Key]*entry // but for those on the shelf
 	byID   map[job.ID]*entry
-	tokens map[string]*entry
+	shelf  *shelf
+	taken  []*entry           // that may go on the shelf when the batch under way ends
+	tokens map[string]job.Key // of the jobs in memory
 	queues map[string]job.Queue
 	envs   map[string]job.Environment
 	hosts  map[string]*host
@@ -60,6 +62,7 @@ type Core struct {
 // entry is one job in memory.
 type entry struct {
 	spec    *job.Spec
+	common  string // part of the spec that other jobs share
 	created int64
 	unit    job.Unit   // a plain job; of an array its parent
 	array   *job.Array // nil for a plain job
@@ -100,9 +103,19 @@ const (
 
 // New gives a Core that continues from an image.
 func New(opt Options, img Image, now Instant) *Core {
+	c := Begin(opt, img, now)
+	c.Continue(img.Jobs, now)
+	c.Ready()
+	return c
+}
+
+// Begin gives a Core with everything of an image but its jobs, which Continue must be given
+// before anything is decided, and then Ready be called: so that a million of them need not
+// be in memory twice.
+func Begin(opt Options, img Image, now Instant) *Core {
 	c := &Core{
 		opt: opt, next: max(img.NextKey, 1), tick: now.Mono,
-		jobs: map[job.Key]*entry{}, byID: map[job.ID]*entry{}, tokens: map[string]*entry{},
+		jobs: map[job.Key]*entry{}, byID: map[job.ID]*entry{}, tokens: map[string]job.Key{}, shelf: newShelf(),
 		queues: map[string]job.Queue{}, envs: map[string]job.Environment{}, hosts: map[string]*host{},
 		policies: map[string]job.SchedulingPolicy{}, consumables: map[string]*consumable{}, quotas: map[string]job.QuotaShare{},
 		shares: map[string]map[string]int{}, heads: map[string]head{},
@@ -130,23 +143,35 @@ func New(opt Options, img Image, now Instant) *Core {
 	for _, h := range img.Hosts {
 		c.addHost(h, now)
 	}
-	for _, l := range img.Jobs {
-		c.adopt(l, now)
-	}
-	for _, l := range img.Jobs {
-		if e := c.jobs[l.Spec.Key]; !e.unit.Status.Terminal() {
-			c.holdAll(e)
+	c.feedConsumables()
+	return c
+}
+
+// Continue takes up jobs where the last manager left them. They come in order of submission
+// over all calls; the ended ones among them, on which later ones depend, come before those.
+func (c *Core) Continue(jobs []Loaded, now Instant) {
+	for _, l := range jobs {
+		if c.knows(l.Spec.ID) {
+			continue // an ended job on which others depended too
 		}
-	}
-	for _, name := range slices.Sorted(maps.Keys(c.consumables)) { // what is held of each is known now
-		c.feedConsumable(c.consumables[name])
-	}
-	for _, l := range img.Jobs {
-		if e := c.jobs[l.Spec.Key]; !e.unit.Status.Terminal() {
+		c.adopt(l, now)
+		e := c.jobs[l.Spec.Key]
+		if !e.unit.Status.Terminal() {
+			c.holdAll(e)
 			c.resume(e, now)
 		}
+		c.taken = append(c.taken, e)
 	}
-	return c
+	c.fold()
+}
+
+// Ready ends the taking up: what is held of each consumable resource is known now.
+func (c *Core) Ready() { c.feedConsumables() }
+
+func (c *Core) feedConsumables() {
+	for _, name := range slices.Sorted(maps.Keys(c.consumables)) {
+		c.feedConsumable(c.consumables[name])
+	}
 }
 
 // Take ends the batch under way and gives it to the caller, who must commit batches in
@@ -156,6 +181,8 @@ func (c *Core) Take() *Batch {
 		e.dirty = false
 		c.batch.Jobs = append(c.batch.Jobs, e.row())
 	}
+	c.taken = append(c.taken, c.dirty...)
+	c.fold()
 	c.writeSpent()
 	c.writeUsage()
 	c.seq++
@@ -187,12 +214,13 @@ func (e *entry) row() JobRow {
 		Key: e.spec.Key, Status: e.unit.Status, Reason: e.unit.StatusReason,
 		Cancelled: e.unit.Cancelled, Terminated: e.unit.Terminated, UserReason: e.unit.UserReason, Tags: e.tags,
 	}
-	r.Ready = e.unit.Ready
+	r.Ready, r.Begun = e.unit.Ready, e.unit.Attempt > 0
 	if e.unit.Status.Terminal() {
 		r.Stopped = e.unit.Stopped
 	}
 	if e.array != nil {
 		r.Base, r.BaseReason, r.Counts = e.array.Base(), e.why, e.array.Counts()
+		r.Begun = e.array.Untouched() < e.array.Size()
 	}
 	return r
 }

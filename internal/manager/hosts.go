@@ -163,7 +163,7 @@ func (c *Core) Report(id, session string, reports []job.Report, now Instant) ([]
 }
 
 func (c *Core) report(r job.Report, now Instant) error {
-	e := c.jobs[r.Ref.Key]
+	e := c.entry(r.Ref.Key)
 	if e == nil || !e.leases(r.Ref.Index) {
 		return fault.New(fault.NotFound, "UnknownJob", "no unit %d of a job %d has a lease", r.Ref.Index, r.Ref.Key)
 	}
@@ -253,7 +253,7 @@ func (c *Core) dropHost(h *host, now Instant) {
 func (c *Core) Schedule(limit int, now Instant) int {
 	places := c.sched.Decide(now.Wall, limit).Places
 	for _, p := range places {
-		e := c.jobs[p.Ref.Key]
+		e := c.entry(p.Ref.Key)
 		place := c.placeOne
 		if e.spec.Nodes != nil {
 			place = c.placeGang

@@ -19,8 +19,9 @@ type Journal interface {
 	// Commit makes a batch durable, then calls done. Batches become durable in the order
 	// of the calls, each one whole or not at all. done must not block.
 	Commit(b *Batch, done func(error))
-	// Load gives everything that a Core needs to go on.
-	Load(ctx context.Context) (Image, error)
+	// Load gives everything that a Core needs to go on, in parts: the first has everything
+	// but jobs, and the others have those. Whoever led before can write no more.
+	Load(ctx context.Context, part func(Image)) error
 	// Find gives jobs by id or by token, whatever their status; unknown ones are left out.
 	Find(ctx context.Context, ids []job.ID, tokens []string) ([]Loaded, error)
 }
@@ -148,10 +149,7 @@ func write(tx *store.Tx, b *Batch) error {
 
 func writeNewJob(tx *store.Tx, n *NewJob, r *JobRow) error {
 	s := n.Spec
-	spec, err := json.Marshal(s)
-	if err != nil {
-		return err
-	}
+	spec := appendSpec(nil, s, n.Common)
 	var token any
 	if s.Token != "" {
 		token = s.Token
@@ -163,11 +161,11 @@ func writeNewJob(tx *store.Tx, n *NewJob, r *JobRow) error {
 		nodes = int64(s.Nodes.Count)
 	}
 	args = append(args, nodes)
-	if _, err = tx.Exec(insertJob, args...); err != nil {
+	if _, err := tx.Exec(insertJob, args...); err != nil {
 		return err
 	}
 	for _, c := range s.Consumables {
-		if _, err = tx.Exec(`INSERT INTO consumers (resource, job) VALUES ($1, $2)`, c.Name, int64(s.Key)); err != nil {
+		if _, err := tx.Exec(`INSERT INTO consumers (resource, job) VALUES ($1, $2)`, c.Name, int64(s.Key)); err != nil {
 			return err
 		}
 	}
@@ -178,6 +176,7 @@ func writeNewJob(tx *store.Tx, n *NewJob, r *JobRow) error {
 const (
 	flagCancelled = 1 << iota
 	flagTerminated
+	flagBegun // of jobs: one of its units has a row
 )
 
 func flags(cancelled, terminated bool) int64 {
@@ -193,12 +192,16 @@ func flags(cancelled, terminated bool) int64 {
 
 func jobState(r *JobRow) [10]any {
 	counts, _ := json.Marshal(r.Counts) // an array of integers always can be written
+	f := flags(r.Cancelled, r.Terminated)
+	if r.Begun {
+		f |= flagBegun
+	}
 	var tags any
 	if len(r.Tags) > 0 {
 		t, _ := json.Marshal(r.Tags)
 		tags = string(t)
 	}
-	return [10]any{int64(r.Status), r.Reason, int64(r.Base), r.BaseReason, string(counts), flags(r.Cancelled, r.Terminated), r.UserReason, r.Ready, r.Stopped, tags}
+	return [10]any{int64(r.Status), r.Reason, int64(r.Base), r.BaseReason, string(counts), f, r.UserReason, r.Ready, r.Stopped, tags}
 }
 
 func writeUnit(tx *store.Tx, query string, r *UnitRow) error {

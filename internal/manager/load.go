@@ -12,14 +12,16 @@ import (
 
 const jobColumns = `key, created, spec, status, reason, base, base_reason, counts, flags, user_reason, ready, stopped, tags`
 
+// loadChunk is how many jobs a part of an image has.
+const loadChunk = 1000
+
 // Load begins a new term of leadership and reads the image in one snapshot.
-func (j *journal) Load(ctx context.Context) (Image, error) {
-	var img Image
+func (j *journal) Load(ctx context.Context, part func(Image)) error {
 	if err := j.lead(ctx); err != nil {
-		return img, err
+		return err
 	}
-	err := j.db.View(ctx, func(tx *store.Tx) error {
-		img = Image{}
+	return j.db.View(ctx, func(tx *store.Tx) error {
+		var img Image
 		var top int64
 		if err := tx.Row(`SELECT COALESCE(MAX(key), 0) FROM jobs`).Scan(&top); err != nil {
 			return err
@@ -35,14 +37,27 @@ func (j *journal) Load(ctx context.Context) (Image, error) {
 		if img.Paces, err = loadPaces(tx); err != nil {
 			return err
 		}
-		if img.Jobs, err = loadJobs(tx, `status < 6 ORDER BY key`); err != nil {
+		part(img)
+		return loadLive(tx, part)
+	})
+}
+
+// loadLive reads the jobs that have not ended, chunk by chunk.
+func loadLive(tx *store.Tx, part func(Image)) error {
+	l := loader{tx: tx, specs: specs{}, tags: map[string]map[string]string{}}
+	seen := map[job.ID]bool{} // jobs that others depend on
+	for after := int64(0); ; {
+		jobs, err := l.jobs(`status < 6 AND key > $1 ORDER BY key LIMIT $2`, after, int64(loadChunk))
+		if err != nil || len(jobs) == 0 {
 			return err
 		}
-		ended, err := loadEndedDependencies(tx, img.Jobs)
-		img.Jobs = append(ended, img.Jobs...)
-		return err
-	})
-	return img, err
+		after = int64(jobs[len(jobs)-1].Row.Key)
+		ended, err := l.endedDependencies(jobs, seen)
+		if err != nil {
+			return err
+		}
+		part(Image{Jobs: append(ended, jobs...)})
+	}
 }
 
 func loadRecords(tx *store.Tx, img *Image) error {
@@ -109,21 +124,23 @@ func scanAll[T any](tx *store.Tx, t *store.Table[T]) ([]T, error) {
 	}
 }
 
-// loadEndedDependencies finds jobs that have ended but on which jobs that have not depend:
-// whether those may start follows from them.
-func loadEndedDependencies(tx *store.Tx, live []Loaded) ([]Loaded, error) {
-	known := make(map[job.ID]bool, len(live))
-	for _, l := range live {
-		known[l.Spec.ID] = true
-	}
+// maxSeen bounds the memory of what endedDependencies has looked up already.
+const maxSeen = 100_000
+
+// endedDependencies finds jobs that have ended but on which some of these depend: whether
+// those may start follows from them. What it has looked for lately it does not look for again.
+func (l *loader) endedDependencies(jobs []Loaded, seen map[job.ID]bool) ([]Loaded, error) {
 	var out []Loaded
-	for _, l := range live {
-		for _, d := range l.Spec.Dependencies {
-			if d.Kind == job.Sequential || known[d.ID] {
+	for _, w := range jobs {
+		for _, d := range w.Spec.Dependencies {
+			if d.Kind == job.Sequential || seen[d.ID] {
 				continue
 			}
-			known[d.ID] = true
-			found, err := loadJobs(tx, `id = $1`, d.ID[:])
+			if len(seen) >= maxSeen {
+				clear(seen)
+			}
+			seen[d.ID] = true
+			found, err := l.jobs(`id = $1 AND status >= 6`, d.ID[:])
 			if err != nil {
 				return nil, err
 			}
@@ -158,13 +175,24 @@ func (j *journal) Find(ctx context.Context, ids []job.ID, tokens []string) ([]Lo
 }
 
 func loadJobs(tx *store.Tx, where string, args ...any) ([]Loaded, error) {
-	rows, err := tx.Query(`SELECT `+jobColumns+` FROM jobs WHERE `+where, args...)
+	return (&loader{tx: tx}).jobs(where, args...)
+}
+
+// loader reads jobs. With maps it keeps what many of them share, which nobody may write to.
+type loader struct {
+	tx    *store.Tx
+	specs specs
+	tags  map[string]map[string]string
+}
+
+func (d *loader) jobs(where string, args ...any) ([]Loaded, error) {
+	rows, err := d.tx.Query(`SELECT `+jobColumns+` FROM jobs WHERE `+where, args...)
 	if err != nil {
 		return nil, err
 	}
 	var out []Loaded
 	for rows.Next() {
-		l, err := scanJob(rows)
+		l, err := d.scan(rows)
 		if err != nil {
 			rows.Close()
 			return nil, err
@@ -175,14 +203,19 @@ func loadJobs(tx *store.Tx, where string, args ...any) ([]Loaded, error) {
 		return nil, err
 	}
 	for i := range out {
-		if err := loadUnits(tx, &out[i]); err != nil {
+		if !out[i].Row.Begun {
+			continue
+		}
+		if err := loadUnits(d.tx, &out[i]); err != nil {
 			return nil, err
 		}
 	}
 	return out, nil
 }
 
-func scanJob(row store.Scanner) (Loaded, error) {
+func scanJob(row store.Scanner) (Loaded, error) { return (&loader{}).scan(row) }
+
+func (d *loader) scan(row store.Scanner) (Loaded, error) {
 	var l Loaded
 	var key, status, base, fl int64
 	var spec []byte
@@ -192,8 +225,8 @@ func scanJob(row store.Scanner) (Loaded, error) {
 	if err := row.Scan(&key, &l.Created, &spec, &status, &r.Reason, &base, &r.BaseReason, &counts, &fl, &r.UserReason, &r.Ready, &r.Stopped, &tags); err != nil {
 		return l, err
 	}
-	l.Spec = &job.Spec{}
-	if err := json.Unmarshal(spec, l.Spec); err != nil {
+	var err error
+	if l.Spec, l.Common, err = d.specs.read(spec); err != nil {
 		return l, fmt.Errorf("the stored job %d: %w", key, err)
 	}
 	if l.Spec.Version != job.SpecVersion {
@@ -201,16 +234,35 @@ func scanJob(row store.Scanner) (Loaded, error) {
 	}
 	l.Spec.Key, r.Key = job.Key(key), job.Key(key)
 	r.Status, r.Base = job.Status(status), job.Status(base)
-	r.Cancelled, r.Terminated = fl&flagCancelled != 0, fl&flagTerminated != 0
-	if err := json.Unmarshal([]byte(counts), &r.Counts); err != nil {
-		return l, fmt.Errorf("the stored counts of job %d: %w", key, err)
+	r.Cancelled, r.Terminated, r.Begun = fl&flagCancelled != 0, fl&flagTerminated != 0, fl&flagBegun != 0
+	if l.Spec.Size > 0 {
+		if err := json.Unmarshal([]byte(counts), &r.Counts); err != nil {
+			return l, fmt.Errorf("the stored counts of job %d: %w", key, err)
+		}
 	}
 	if tags != nil {
-		if err := json.Unmarshal([]byte(*tags), &r.Tags); err != nil {
+		if r.Tags, err = d.readTags(*tags); err != nil {
 			return l, fmt.Errorf("the stored tags of job %d: %w", key, err)
 		}
 	}
 	return l, nil
+}
+
+func (d *loader) readTags(text string) (map[string]string, error) {
+	if t, ok := d.tags[text]; ok {
+		return t, nil
+	}
+	var t map[string]string
+	if err := json.Unmarshal([]byte(text), &t); err != nil {
+		return nil, err
+	}
+	if len(d.tags) >= maxCommon {
+		clear(d.tags)
+	}
+	if d.tags != nil {
+		d.tags[text] = t
+	}
+	return t, nil
 }
 
 // loadUnits reads which children left the base, and the whole of those that may still move.

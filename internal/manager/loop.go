@@ -101,10 +101,10 @@ func (m *Manager) settled(ctx context.Context, o outcome) error {
 	}
 	m.desk.Abandon(o.err)
 	for {
-		img, err := m.journal.Load(ctx)
+		core, err := m.restore(ctx)
 		if err == nil {
-			m.desk.Restart(New(m.opt, img, m.instant()))
-			m.log.Info("reloaded", "jobs", len(img.Jobs))
+			m.desk.Restart(core)
+			m.log.Info("reloaded")
 			return nil
 		}
 		m.log.Error("cannot reload; trying again", "error", err)

@@ -54,17 +54,42 @@ func Open(ctx context.Context, db *store.DB, opt Options, log *slog.Logger) (*Ma
 	if err != nil {
 		return nil, err
 	}
-	img, err := j.Load(ctx)
-	if err != nil {
-		return nil, err
-	}
 	m := &Manager{
 		opt: opt, journal: j, db: db, post: NewPost(), log: log, start: time.Now(),
 		commands: make(chan Command, maxCommands), outcomes: make(chan outcome, maxInFlight), stopped: make(chan struct{}),
 		changed: make(chan struct{}),
 	}
-	m.desk = NewDesk(New(opt, img, m.instant()), m.post)
+	core, err := m.restore(ctx)
+	if err != nil {
+		return nil, err
+	}
+	m.desk = NewDesk(core, m.post)
 	return m, nil
+}
+
+// restore makes a Core of what the journal holds. One part is read while the Core takes up
+// the one before.
+func (m *Manager) restore(ctx context.Context) (*Core, error) {
+	parts, taken := make(chan Image, 1), make(chan *Core, 1)
+	now := m.instant()
+	go func() {
+		var c *Core
+		for img := range parts {
+			if c == nil {
+				c = Begin(m.opt, img, now)
+			}
+			c.Continue(img.Jobs, now)
+		}
+		taken <- c
+	}()
+	err := m.journal.Load(ctx, func(img Image) { parts <- img })
+	close(parts)
+	c := <-taken
+	if err != nil {
+		return nil, err
+	}
+	c.Ready()
+	return c, nil
 }
 
 // do runs fn on the Core and returns when what it decided is durable.

@@ -29,16 +29,18 @@ func (c *Core) Outlook(now Instant) forecast.Input { return c.OutlookWith(now, n
 func (c *Core) OutlookWith(now Instant, expect func(s *job.Spec, elapsed int64) int64) forecast.Input {
 	in := forecast.Input{Now: now.Wall, State: c.sched.Clone(aheadRecords), Runs: map[job.Key]forecast.Run{}, Otherwise: map[string]forecast.Run{}}
 	runOf := func(k job.Key, queue string, elapsed int64) forecast.Run {
-		e := c.jobs[k]
-		if e == nil {
-			return forecast.Run{}
-		}
 		if expect != nil {
-			if t := expect(e.spec, elapsed); t > 0 {
-				return forecast.Run{Micros: t, Basis: forecast.History}
+			if e := c.peek(k); e != nil {
+				if t := expect(e.spec, elapsed); t > 0 {
+					return forecast.Run{Micros: t, Basis: forecast.History}
+				}
 			}
 		}
-		return c.expectedRun(e.spec, queue, elapsed)
+		s := c.commonSpec(k)
+		if s == nil {
+			return forecast.Run{}
+		}
+		return c.expectedRun(s, queue, elapsed)
 	}
 	in.State.EachRunning(func(r sched.Running) {
 		elapsed := max(now.Wall-r.Placed, 0)

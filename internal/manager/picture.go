@@ -16,8 +16,8 @@ import (
 func (c *Core) Picture() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "next %d\n", c.next)
-	for _, k := range slices.Sorted(maps.Keys(c.jobs)) {
-		e := c.jobs[k]
+	for _, k := range c.keys() {
+		e := c.peek(k)
 		if e.unit.Status.Terminal() {
 			continue
 		}

@@ -129,8 +129,8 @@ func (c *Core) QuotaShares(queue string) []job.QuotaShare {
 // living lists the jobs in memory that have not ended, in order of submission.
 func (c *Core) living() []*entry {
 	var out []*entry
-	for _, k := range slices.Sorted(maps.Keys(c.jobs)) {
-		if e := c.jobs[k]; !e.unit.Status.Terminal() {
+	for _, k := range c.keys() {
+		if e := c.peek(k); !e.unit.Status.Terminal() {
 			out = append(out, e)
 		}
 	}

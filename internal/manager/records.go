@@ -84,8 +84,8 @@ func (c *Core) DeleteQueue(name string, now Instant) error {
 	if q.Enabled {
 		return client("Cannot delete job queue %s: it is ENABLED; disable it first", name)
 	}
-	for _, k := range slices.Sorted(maps.Keys(c.jobs)) {
-		if e := c.jobs[k]; e.spec.Queue == name && !e.unit.Status.Terminal() {
+	for _, k := range c.keys() {
+		if e := c.peek(k); e.spec.Queue == name && !e.unit.Status.Terminal() {
 			if err := c.end(e.spec.ID, job.Whole, job.Event{Kind: job.Terminate, Reason: "Job queue " + name + " was deleted"}, now); err != nil {
 				return err
 			}
@@ -162,7 +162,7 @@ func (c *Core) Environments() []job.Environment {
 
 // TagJob changes the tags of a job in memory; ok is false if it is not there.
 func (c *Core) TagJob(id job.ID, set map[string]string, remove []string) (ok bool) {
-	e := c.byID[id]
+	e := c.find(id)
 	if e == nil {
 		return false
 	}
@@ -185,7 +185,7 @@ func retag(old, set map[string]string, remove []string) map[string]string {
 
 // Explain says why a unit in memory waits; nil if it does not, or is not there.
 func (c *Core) Explain(id job.ID, i int32, now int64) *Wait {
-	e := c.byID[id]
+	e := c.peekID(id)
 	if _, node := job.NodeOf(i); node {
 		i = job.Whole // a node waits with its job
 	}
@@ -218,8 +218,8 @@ func (c *Core) Explain(id job.ID, i int32, now int64) *Wait {
 
 // TerminateAll ends every job that has not ended.
 func (c *Core) TerminateAll(reason string, now Instant) {
-	for _, k := range slices.Sorted(maps.Keys(c.jobs)) {
-		if e := c.jobs[k]; !e.unit.Status.Terminal() {
+	for _, k := range c.keys() {
+		if e := c.peek(k); !e.unit.Status.Terminal() {
 			// A unit refuses to be terminated only if it does not exist.
 			_ = c.end(e.spec.ID, job.Whole, job.Event{Kind: job.Terminate, Reason: reason}, now)
 		}

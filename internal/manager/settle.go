@@ -303,7 +303,7 @@ func (c *Core) Terminate(id job.ID, i int32, reason string, now Instant) error {
 // end applies a user's wish to end something. A job that is not in memory has ended long
 // ago (the caller has looked that it exists): nothing to do.
 func (c *Core) end(id job.ID, i int32, ev job.Event, now Instant) error {
-	e := c.byID[id]
+	e := c.find(id)
 	if e == nil {
 		return nil
 	}

@@ -136,8 +136,8 @@ func TestUsageIsKept(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	img, err := j.Load(ctx)
-	if err != nil {
+	var img manager.Image
+	if err := j.Load(ctx, func(part manager.Image) { img.Usage = append(img.Usage, part.Usage...) }); err != nil {
 		t.Fatal(err)
 	}
 	used := map[string]int64{}

@@ -45,7 +45,7 @@ func (c *Core) Snapshot(name string, now int64) (s Snapshot, ok bool) {
 	p, shared := c.policies[q.Policy]
 	s = Snapshot{At: now, Fair: shared && p.Fair != nil, Quota: p.Quota}
 	for _, f := range c.sched.Snapshot(name, frontJobs) {
-		e := c.jobs[f.Key]
+		e := c.peek(f.Key)
 		s.Front = append(s.Front, FrontJob{ID: e.spec.ID, Index: f.Index, Share: cmp.Or(e.spec.Share, e.spec.QuotaShare), Since: cmp.Or(f.Since, e.demand(f.Index).Since)})
 	}
 	use := map[string]int64{}

@@ -64,11 +64,11 @@ func (c *Core) Try(s *Submission, now Instant) ([]Receipt, Missing, error) {
 func (c *Core) wants(specs []*job.Spec) Missing {
 	var m Missing
 	for _, s := range specs {
-		if s.Token != "" && c.tokens[s.Token] == nil {
+		if s.Token != "" && c.tokens[s.Token] == 0 {
 			m.Tokens = append(m.Tokens, s.Token)
 		}
 		for _, d := range s.Dependencies {
-			if d.Kind != job.Sequential && c.byID[d.ID] == nil && !slices.ContainsFunc(specs, func(o *job.Spec) bool { return o.ID == d.ID }) {
+			if d.Kind != job.Sequential && !c.knows(d.ID) && !slices.ContainsFunc(specs, func(o *job.Spec) bool { return o.ID == d.ID }) {
 				m.IDs = append(m.IDs, d.ID)
 			}
 		}
@@ -79,7 +79,7 @@ func (c *Core) wants(specs []*job.Spec) Missing {
 // Adopt takes jobs that have ended long ago back into memory, for a while.
 func (c *Core) Adopt(loaded []Loaded, now Instant) {
 	for _, l := range loaded {
-		if c.jobs[l.Spec.Key] != nil || c.byID[l.Spec.ID] != nil || !l.Row.Status.Terminal() {
+		if c.knows(l.Spec.ID) || !l.Row.Status.Terminal() {
 			continue // here already; or read before it ended, and gone from memory since
 		}
 		c.adopt(l, now)
@@ -90,11 +90,11 @@ func (c *Core) Adopt(loaded []Loaded, now Instant) {
 // are checked against what exists and against each other: a job may depend on one before
 // it in the same submission. Spec.ID must be set.
 func (c *Core) Submit(specs []*job.Spec, now Instant) ([]Receipt, error) {
-	out := make([]Receipt, len(specs))
+	out, commons := make([]Receipt, len(specs)), make([]string, len(specs))
 	var before siblings
 	for i, s := range specs {
 		if s.Token != "" {
-			if e := c.tokens[s.Token]; e != nil {
+			if e := c.peek(c.tokens[s.Token]); e != nil {
 				if !sameRequest(e.spec, s) {
 					return nil, client("the token %q was used by job %s for another request; use a new token", s.Token, e.spec.ID)
 				}
@@ -105,11 +105,16 @@ func (c *Core) Submit(specs []*job.Spec, now Instant) ([]Receipt, error) {
 		if err := c.acceptable(s, before); err != nil {
 			return nil, err
 		}
+		s.Counted = c.queues[s.Queue].MaxRunning > 0
+		var err error
+		if commons[i], err = commonPart(s); err != nil {
+			return nil, fault.Wrap(err, fault.Internal, "ServerException", "job %s cannot be stored", s.Name)
+		}
 		before = append(before, s)
 	}
 	for i, s := range specs {
 		if !out[i].Repeated {
-			e := c.accept(s, now)
+			e := c.accept(s, commons[i], now)
 			out[i] = Receipt{ID: s.ID, Key: e.spec.Key}
 		}
 	}
@@ -143,7 +148,7 @@ func (c *Core) acceptable(s *job.Spec, before siblings) error {
 		return client("Job queue %s does not exist", s.Queue)
 	case !q.Enabled:
 		return client("Job queue %s is DISABLED; enable it with UpdateJobQueue or use another", s.Queue)
-	case c.byID[s.ID] != nil || before.find(func(o *job.Spec) bool { return o.ID == s.ID }) != nil:
+	case c.knows(s.ID) || before.find(func(o *job.Spec) bool { return o.ID == s.ID }) != nil:
 		return fault.New(fault.Conflict, "ServerException", "the job id %s exists", s.ID)
 	case s.Token != "" && before.find(func(o *job.Spec) bool { return o.Token == s.Token }) != nil:
 		return client("the token %q is given twice in one submission; each job needs its own", s.Token)
@@ -159,7 +164,7 @@ func (c *Core) acceptable(s *job.Spec, before siblings) error {
 			continue
 		}
 		size, ok := int32(0), false
-		if e := c.byID[d.ID]; e != nil {
+		if e := c.peekID(d.ID); e != nil {
 			size, ok = e.spec.Size, true
 		} else if o := before.find(func(o *job.Spec) bool { return o.ID == d.ID }); o != nil {
 			size, ok = o.Size, true
@@ -176,18 +181,17 @@ func (c *Core) acceptable(s *job.Spec, before siblings) error {
 
 // accept puts a valid job into memory, links it with what it waits for and moves it as far
 // as it can go at once.
-func (c *Core) accept(s *job.Spec, now Instant) *entry {
+func (c *Core) accept(s *job.Spec, common string, now Instant) *entry {
 	s.Key = c.next
 	c.next++
-	e := &entry{spec: s, created: now.Wall, unit: job.Unit{Status: job.Submitted}, tags: s.Tags}
+	e := &entry{spec: s, common: common, created: now.Wall, unit: job.Unit{Status: job.Submitted}, tags: s.Tags}
 	if s.Size > 0 {
 		e.array = job.NewArray(s.Size, job.Submitted)
 	}
 	c.index(e)
 	c.count(e, 1)
-	s.Counted = c.queues[s.Queue].MaxRunning > 0
 	c.feedMaximum(s)
-	c.batch.NewJobs = append(c.batch.NewJobs, NewJob{Spec: s, Created: now.Wall})
+	c.batch.NewJobs = append(c.batch.NewJobs, NewJob{Spec: s, Common: e.common, Created: now.Wall})
 	c.touch(e)
 	c.link(e)
 	c.advance(e, now)
@@ -197,7 +201,7 @@ func (c *Core) accept(s *job.Spec, now Instant) *entry {
 func (c *Core) index(e *entry) {
 	c.jobs[e.spec.Key], c.byID[e.spec.ID] = e, e
 	if e.spec.Token != "" {
-		c.tokens[e.spec.Token] = e
+		c.tokens[e.spec.Token] = e.spec.Key
 	}
 	if c.next <= e.spec.Key {
 		c.next = e.spec.Key + 1
@@ -211,12 +215,12 @@ func (c *Core) link(e *entry) {
 		case job.Sequential:
 			e.chained = e.array != nil
 		case job.NToN:
-			if p := c.byID[d.ID]; p != nil && p.unit.Status != job.Succeeded {
+			if p := c.find(d.ID); p != nil && p.unit.Status != job.Succeeded {
 				e.paired = append(e.paired, p)
 				p.after = append(p.after, waiter{e, d.Kind})
 			}
 		case job.AfterJob:
-			switch p := c.byID[d.ID]; {
+			switch p := c.find(d.ID); {
 			case p == nil: // it was purged: it ended long ago, was heard then, and e goes on
 				e.failure = true
 			case p.unit.Status.Terminal():
@@ -232,7 +236,10 @@ func (c *Core) link(e *entry) {
 // adopt puts a job from the journal into memory, without deciding anything.
 func (c *Core) adopt(l Loaded, now Instant) {
 	s := l.Spec
-	e := &entry{spec: s, created: l.Created, tags: l.Row.Tags, why: l.Row.BaseReason}
+	e := &entry{spec: s, common: l.Common, created: l.Created, tags: l.Row.Tags, why: l.Row.BaseReason}
+	if e.common == "" {
+		e.common, _ = commonPart(s) // without it the job only takes more memory
+	}
 	e.unit = job.Unit{
 		Status: l.Row.Status, StatusReason: l.Row.Reason, Cancelled: l.Row.Cancelled,
 		Terminated: l.Row.Terminated, UserReason: l.Row.UserReason, Ready: l.Row.Ready, Stopped: l.Row.Stopped,

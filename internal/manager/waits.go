@@ -34,7 +34,7 @@ func (c *Core) limitWaits(now Instant) {
 			continue
 		}
 		ref := job.Ref{Key: front[0].Key, Index: front[0].Index}
-		e := c.jobs[ref.Key]
+		e := c.peek(ref.Key)
 		code := c.sched.Explain(name, e.demand(ref.Index), ref, now.Wall).Code
 		h := c.heads[name]
 		if h.ref != ref || h.reason != code {
@@ -44,7 +44,7 @@ func (c *Core) limitWaits(now Instant) {
 		for _, l := range q.TimeLimits {
 			if l.Reason == code && now.Mono-h.since >= int64(l.Seconds)*1_000_000 {
 				// A RUNNABLE unit can be cancelled; nothing else is refused.
-				_, _ = c.apply(e, ref.Index, job.Event{Kind: job.Cancel, Reason: ReasonTimeLimit + code}, now)
+				_, _ = c.apply(c.entry(ref.Key), ref.Index, job.Event{Kind: job.Cancel, Reason: ReasonTimeLimit + code}, now)
 				delete(c.heads, name)
 				break
 			}

@@ -34,6 +34,7 @@ const (
 	deskFile        = "internal/manager/desk.go"
 	gangFile        = "internal/manager/gang.go"
 	hostsFile       = "internal/manager/hosts.go"
+	jobsFile        = "internal/manager/jobs.go"
 	postFile        = "internal/manager/post.go"
 	settleFile      = "internal/manager/settle.go"
 	submitFile      = "internal/manager/submit.go"
@@ -51,7 +52,7 @@ var mutants = []mutant{
 		{hostsFile, "s.Terminal() {\n\t\treturn job.Settled", "false && s.Terminal() {\n\t\treturn job.Settled"},
 	}},
 	{"the state is checked but not the fence", []edit{{stepFile, startFence, ""}, {stepFile, endFence, ""}}},
-	{"no idempotency token on submit", []edit{{submitFile, "if e := c.tokens[s.Token]; e != nil {", "if e := c.tokens[s.Token]; false {"}}},
+	{"no idempotency token on submit", []edit{{submitFile, "if e := c.peek(c.tokens[s.Token]); e != nil {", "if e := c.peek(c.tokens[s.Token]); false {"}}},
 	{"settle and release in two transactions", []edit{
 		{deskFile, "\td.core.Work(now)\n", "\tif !d.core.Pending() {\n\t\td.core.Work(now)\n\t}\n"},
 		{submitFile, "c.hold(e, job.Whole, now)\n\t\tc.advance(e, now)\n", "c.hold(e, job.Whole, now)\n"},
@@ -77,7 +78,8 @@ var mutants = []mutant{
 	{"a failed dependency is no matter", []edit{{settleFile, "\t\td.e.hear(e.unit.Status)\n", ""}}},
 	{"the outbox misses whole arrays", []edit{{settleFile, "\t\tc.moved(e, lo, hi-1, from, s, now)\n", ""}}},
 	{"the record of a retried attempt is lost", []edit{{coreFile, "c.batch.History = append(c.batch.History, UnitRow{job.Ref{Key: e.spec.Key, Index: i}, u})", "_ = u"}}},
-	{"ended jobs are not looked up by token", []edit{{submitFile, "if s.Token != \"\" && c.tokens[s.Token] == nil {", "if false {"}}},
+	{"ended jobs are not looked up by token", []edit{{submitFile, "if s.Token != \"\" && c.tokens[s.Token] == 0 {", "if false {"}}},
+	{"who waits for a job on the shelf is forgotten", []edit{{jobsFile, "len(e.after) == 0 && ", ""}}},
 	{"counts drift", []edit{{arrayFile, "\ta.counts[old]--\n", "\tif !u.Status.Terminal() || old == Running {\n\t\ta.counts[old]--\n\t}\n"}}},
 	{"no matching rule means exit", []edit{{retryFile, "\t\t\treturn !rule.Exit\n\t\t}\n\t}\n\treturn true", "\t\t\treturn !rule.Exit\n\t\t}\n\t}\n\treturn len(r.Rules) == 0"}}},
 	{"hosts are overcommitted", []edit{{decideFile, "!shape.Need.Fits(h.free) || !h.has(shape.Executor) || !s.yields", "!shape.Need.Fits(h.capacity) || !h.has(shape.Executor) || !s.yields"}}},

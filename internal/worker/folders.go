@@ -238,7 +238,8 @@ func (s *folders) sweep(keep map[string]bool) {
 	}
 }
 
-// close gives up the idle folders, and with all also the parent.
+// close gives up the idle folders; with all, when no attempt is left, everything: what ended
+// while the worker was leaving has not given its folder back.
 func (s *folders) close(all bool) {
 	s.mu.Lock()
 	idle := s.idle
@@ -248,6 +249,6 @@ func (s *folders) close(all bool) {
 		s.remove(f)
 	}
 	if all {
-		_ = os.Remove(s.dir) // only if nothing is left in it
+		removeTree(s.dir)
 	}
 }

@@ -86,7 +86,15 @@ func updateResources(r *types.ComputeResource, u *types.ComputeResourceUpdate) e
 	set(&r.ImageId, u.ImageId)
 	set(&r.InstanceRole, u.InstanceRole)
 	set(&r.LaunchTemplate, u.LaunchTemplate)
+	if t := r.LaunchTemplate; t != nil && aws.ToString(t.LaunchTemplateId) == "" && aws.ToString(t.LaunchTemplateName) == "" {
+		r.LaunchTemplate = nil // one without id and name takes it away
+	}
 	set(&r.PlacementGroup, u.PlacementGroup)
+	for _, text := range []**string{&r.Ec2KeyPair, &r.ImageId, &r.PlacementGroup} {
+		if aws.ToString(*text) == "" {
+			*text = nil // "" takes it away
+		}
+	}
 	set(&r.ScalingPolicy, u.ScalingPolicy)
 	if u.AllocationStrategy != "" {
 		r.AllocationStrategy = types.CRAllocationStrategy(u.AllocationStrategy)

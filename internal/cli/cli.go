@@ -15,7 +15,7 @@ import (
 	"strings"
 
 	"drover/internal/core/fault"
-	"drover/internal/executor/docker"
+	"drover/internal/executor/docker/inside"
 
 	"github.com/alecthomas/kong"
 )
@@ -111,8 +111,12 @@ Exit status: 0 done, 1 jobs failed, 2 wrong usage (nothing was done), 3 the serv
 
 // Main runs drover with the arguments after the program's name and gives its exit status.
 func Main(ctx context.Context, args []string) int {
-	if len(args) > 0 && args[0] == docker.RedirectCommand { // in a container, before its command: no parsing
-		fmt.Fprintln(os.Stderr, "drover:", docker.Redirect(args[1:]))
+	if len(args) > 0 && args[0] == inside.PauseCommand { // in a container of a pod
+		inside.Pause()
+		return 0
+	}
+	if len(args) > 0 && args[0] == inside.RedirectCommand { // in a container, before its command: no parsing
+		fmt.Fprintln(os.Stderr, "drover:", inside.Redirect(args[1:]))
 		return 127
 	}
 	sh := &shell{out: os.Stdout, err: os.Stderr, env: os.Getenv, terminal: isTerminal(os.Stderr), width: func() int { return terminalWidth(os.Stderr) }}

@@ -20,6 +20,7 @@ var ErrLost = errors.New("the executor lost its attempts")
 // Attempt is what to run. Everything is ready: the folder exists, the environment is whole.
 type Attempt struct {
 	Lease       job.Lease
+	Member      int32  // which of a pod's members this is, from 0; each is started by itself
 	Name        string // the unit's public id, for people who look at the host; may be ""
 	Image       string
 	Command     []string // argv; never a shell string
@@ -36,6 +37,23 @@ type Attempt struct {
 	Mounts    []Mount        // folders of the worker that a container sees; processes see the host's
 
 	HostNetwork bool // the container must share the host's network
+
+	Shared *Shared // what the containers of a pod have in common; nil = this is the only one
+}
+
+// ID names the attempt, or the member of one, at its executor.
+func (a *Attempt) ID() ID { return ID{a.Lease, a.Member} }
+
+// ID names what an executor runs: an attempt or, of a pod, one of its members.
+type ID struct {
+	Lease  job.Lease
+	Member int32
+}
+
+// Shared says what the containers of a pod have in common beside volumes, which are the
+// same for all of them: their network always, and what is asked for here.
+type Shared struct {
+	PIDMode, IPCMode job.Namespace
 }
 
 // Mount shows a folder of the host to a container at another path.
@@ -47,7 +65,7 @@ type Mount struct {
 // Output receives an attempt's log bytes as they are written, in order. It may block for
 // back-pressure: an attempt's output is not read on while 256 KiB of it are not acknowledged.
 type Output interface {
-	Log(l job.Lease, chunk []byte, at time.Time)
+	Log(id ID, chunk []byte, at time.Time)
 }
 
 // Executor runs attempts.
@@ -58,7 +76,7 @@ type Executor interface {
 	Boot() string
 	// Prepare makes everything ready that can be shared or repeated (pull an image).
 	Prepare(ctx context.Context, a Attempt) error
-	// Start begins the attempt. An error means that nothing runs; a command that cannot
+	// Start begins the attempt, or one member of it. An error means that nothing runs; a command that cannot
 	// be started is not an error but an exit with CauseStart. Ending ctx does not end the
 	// job. A lease that is held already is refused.
 	Start(ctx context.Context, a Attempt, out Output) (Handle, error)
@@ -83,11 +101,15 @@ type Engine interface {
 // Held is what is known of an attempt when its handle is given.
 type Held struct {
 	Lease   job.Lease
+	Member  int32
 	Started time.Time
 	Note    []byte
 	Acked   int64 // output bytes acknowledged so far; output continues after them
 	Mark    int64 // the worker's number given with that acknowledgement
 }
+
+// ID names what the handle is of.
+func (h *Held) ID() ID { return ID{h.Lease, h.Member} }
 
 // End is how and when the command ended.
 type End struct {

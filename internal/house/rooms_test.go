@@ -74,10 +74,11 @@ func rooms() []room {
 		{"executor", ports, "core/...", ""},
 		{"executor/launcher", ports, "core/... executor", system},
 		{"executor/process", ports, "core/... executor executor/launcher", system},
-		{"executor/docker", ports, "core/... executor", moby + " github.com/containerd/errdefs github.com/distribution/reference " + system},
+		{"executor/docker/inside", ports, "", system},
+		{"executor/docker", ports, "core/... executor executor/docker/inside", moby + " github.com/containerd/errdefs github.com/distribution/reference " + system},
 		{"executor/executortest", proofs, "core/... executor", ""},
 		{"executor/dockertest", proofs, "", moby + " " + images},
-		{"executor/dockertest/prog", proofs, "", ""},
+		{"executor/dockertest/prog", proofs, "executor/docker/inside", ""},
 
 		{"manager", works, "core/... store", ""},
 		{"worker", works, "core/... executor link link/objects wire/sigv4", system},
@@ -100,7 +101,7 @@ func rooms() []room {
 }
 
 // below is everything under the roof.
-const below = "core/... store blob blob/disk wire wire/authz wire/authz/policy wire/sigv4 wire/keys wire/certs link link/... executor executor/launcher executor/process executor/docker manager worker " +
+const below = "core/... store blob blob/disk wire wire/authz wire/authz/policy wire/sigv4 wire/keys wire/certs link link/... executor executor/launcher executor/process executor/docker executor/docker/inside manager worker " +
 	"service/batch service/iam service/logs service/native service/s3 service/sts"
 
 // outside are folders that use the house and are not part of it. Nothing may import them

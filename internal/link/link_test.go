@@ -138,10 +138,10 @@ func TestRefusals(t *testing.T) {
 	}{
 		{"no token", link.PathPoll, "", "1", "{}", 403, link.CodeWrongToken},
 		{"no version", link.PathPoll, "Bearer secret", "", "{}", 400, link.CodeWrongVersion},
-		{"other version", link.PathHeartbeat, "Bearer secret", "2", "{}", 400, link.CodeWrongVersion},
-		{"other version in hello", link.PathHello, "Bearer secret", "1", `{"version":9}`, 400, link.CodeWrongVersion},
-		{"not JSON", link.PathPoll, "Bearer secret", "1", "hello", 400, link.CodeBadMessage},
-		{"too long", link.PathPoll, "Bearer secret", "1", long, 413, link.CodeBadMessage},
+		{"other version", link.PathHeartbeat, "Bearer secret", "1", "{}", 400, link.CodeWrongVersion},
+		{"other version in hello", link.PathHello, "Bearer secret", "2", `{"version":9}`, 400, link.CodeWrongVersion},
+		{"not JSON", link.PathPoll, "Bearer secret", "2", "hello", 400, link.CodeBadMessage},
+		{"too long", link.PathPoll, "Bearer secret", "2", long, 413, link.CodeBadMessage},
 	} {
 		req, err := http.NewRequest(http.MethodPost, url+c.path, strings.NewReader(c.body))
 		if err != nil {

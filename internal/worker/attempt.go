@@ -33,7 +33,6 @@ type attempt struct {
 	asg    job.Assignment // without command and variables once it runs
 	ctx    context.Context
 	cancel context.CancelFunc // ends staging
-	log    *stream
 	grant  *grant
 	mover  *grant  // of the credentials that move its data; nil = grant
 	folder *folder // nil until it is prepared
@@ -41,14 +40,60 @@ type attempt struct {
 	bytesIn  atomic.Int64
 	wantsOut bool // the command was given {out}
 
+	members []*member     // one, or those of the pod
+	changed chan struct{} // of a pod: something happened to it
+
 	// Guarded by worker.mu.
 	phase   phase
-	handle  executor.Handle
 	sink    *sink
 	stop    job.Cause // it was asked to stop
 	refused bool      // the manager does not want it: end it and say nothing
 	gone    bool      // no longer in worker.attempts
 	cleaned bool
+}
+
+// member is one container, or process, of an attempt. Most attempts have no other.
+type member struct {
+	a     *attempt
+	index int
+	log   *stream
+
+	// Guarded by worker.mu.
+	handle executor.Handle
+	state  job.MemberState // of a pod's
+	spec   *executor.Attempt
+}
+
+// stream names the log stream of a member.
+func (m *member) stream() string {
+	if p := m.a.asg.Pod; p != nil {
+		return job.MemberLog(m.a.asg.Log, p.Members[m.index].Name)
+	}
+	return m.a.asg.Log
+}
+
+// told reports whether all output is on its way or acknowledged.
+func (a *attempt) told() bool {
+	for _, m := range a.members {
+		if !m.log.all() {
+			return false
+		}
+	}
+	return true
+}
+
+// lastLine is the last line of a member that failed, else of the last one that said anything.
+func (a *attempt) lastLine() (line []byte) {
+	for _, m := range a.members {
+		last := m.log.lastLine()
+		if x := m.state.Exit; len(last) > 0 && x != nil && !x.OK() && !m.state.Stopped {
+			return last
+		}
+		if len(last) > 0 {
+			line = last
+		}
+	}
+	return line
 }
 
 func (a *attempt) folderName() string {
@@ -67,6 +112,13 @@ type note struct {
 	BytesIn    int64          `json:"bytesIn,omitempty"`
 	WantsOut   bool           `json:"wantsOut,omitempty"`
 	Moved      bool           `json:"moved,omitempty"` // its data is moved with credentials of their own
+}
+
+// note writes what the next worker needs to know of the attempt.
+func (a *attempt) note() ([]byte, error) {
+	n := note{Assignment: a.asg, Folder: a.folderName(), Path: a.grant.path, Token: a.folder.token, BytesIn: a.bytesIn.Load(), WantsOut: a.wantsOut, Moved: a.mover != nil}
+	n.Assignment.Command, n.Assignment.Variables = nil, nil
+	return json.Marshal(n)
 }
 
 // begin takes an assignment, unless it is held or was settled here already.
@@ -93,7 +145,16 @@ func (w *worker) moveWith(a *attempt, c *link.Credentials) {
 }
 
 func (w *worker) newAttempt(asg job.Assignment) *attempt {
-	a := &attempt{lease: asg.Lease, asg: asg, log: newStream(0, 0)}
+	a := &attempt{lease: asg.Lease, asg: asg}
+	n := 1
+	if asg.Pod != nil {
+		a.asg.Pod = asg.Pod.Grow(asg.Need.MemoryMiB)
+		a.changed = make(chan struct{}, 1)
+		n = len(asg.Pod.Members)
+	}
+	for i := range n {
+		a.members = append(a.members, &member{a: a, index: i, log: newStream(0, 0)})
+	}
 	a.ctx, a.cancel = context.WithCancel(w.life)
 	return a
 }
@@ -106,7 +167,8 @@ func (w *worker) addLocked(a *attempt) {
 }
 
 // adopted takes over what an earlier worker, or this one before its launcher was lost,
-// started.
+// started. Of a pod each member is adopted by itself, and the pod goes on when all are. It
+// gives nil for what no attempt can be made of.
 func (w *worker) adopted(h executor.Handle, out *sink) *attempt {
 	held := h.Held()
 	var n note
@@ -115,13 +177,25 @@ func (w *worker) adopted(h executor.Handle, out *sink) *attempt {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if old := w.attempts[held.Lease]; old != nil && old.phase == ended {
-		old.handle, old.sink = h, out // its exit is known; only Forget is still to be said
-		return old
+	if old := w.attempts[held.Lease]; old != nil && int(held.Member) < len(old.members) {
+		m := old.members[held.Member]
+		if old.phase == ended {
+			m.handle, old.sink = h, out // its exit is known; only Forget is still to be said
+			return nil
+		}
+		if old.asg.Pod != nil && m.handle == nil {
+			w.join(m, h)
+			return old
+		}
 	}
 	a := w.newAttempt(n.Assignment)
-	a.log = newStream(held.Acked, held.Mark)
-	a.phase, a.handle, a.sink = running, h, out
+	if int(held.Member) >= len(a.members) {
+		w.log.Error("a member of an attempt has no place in it", "fence", held.Lease.Fence, "member", held.Member)
+		_ = h.Stop(0, job.CauseTerminated) // what is left of it goes when the executor's folder is given up
+		return nil
+	}
+	a.phase, a.sink = running, out
+	w.join(a.members[held.Member], h)
 	a.folder = w.folders.adopt(n.Folder)
 	a.wantsOut = n.WantsOut
 	a.bytesIn.Store(n.BytesIn)
@@ -132,11 +206,23 @@ func (w *worker) adopted(h executor.Handle, out *sink) *attempt {
 	kept := n.Assignment
 	w.grants.describe(a.grant, metadata{asg: &kept, region: w.welcome.Region})
 	w.addLocked(a)
-	w.wg.Go(func() {
-		w.started(a, h)
-		w.await(a, h)
-	})
+	if a.asg.Pod == nil {
+		w.wg.Go(func() {
+			w.started(a, h)
+			w.await(a, h)
+		})
+	}
 	return a
+}
+
+// join gives a member the handle that an earlier worker's start left; worker.mu is held.
+func (w *worker) join(m *member, h executor.Handle) {
+	held := h.Held()
+	m.handle, m.log = h, newStream(held.Acked, held.Mark)
+	m.state = job.MemberState{Phase: job.MemberBegins}
+	if !held.Started.IsZero() {
+		m.state.Phase, m.state.Started = job.MemberRuns, held.Started.UnixMicro()
+	}
 }
 
 // live takes one attempt from its assignment to its exit.
@@ -157,6 +243,13 @@ func (w *worker) live(a *attempt) {
 		w.finish(a, job.Exit{Cause: stop, Reason: "stopped before it started"}, time.Now())
 		return
 	}
+	if a.asg.Pod != nil {
+		w.mu.Lock()
+		a.sink, a.phase = out, running
+		w.mu.Unlock()
+		w.runPod(a, out)
+		return
+	}
 	h, err := out.of.exec.Start(w.life, spec, out)
 	if err != nil {
 		if errors.Is(err, executor.ErrLost) {
@@ -168,13 +261,12 @@ func (w *worker) live(a *attempt) {
 		return
 	}
 	w.mu.Lock()
-	a.handle, a.sink, a.phase = h, out, running
+	a.members[0].handle, a.sink, a.phase = h, out, running
 	a.asg.Command, a.asg.Variables = nil, nil
 	if a.stop != "" || a.refused {
 		_ = h.Stop(w.opts.StopGrace, job.CauseTerminated) // lost is told by Wait
 	}
 	w.mu.Unlock()
-	a.log.attach(h)
 	w.started(a, h)
 	w.await(a, h)
 }
@@ -202,7 +294,8 @@ func (w *worker) started(a *attempt, h executor.Handle) {
 
 // await waits for the command's end and does what is due then.
 func (w *worker) await(a *attempt, h executor.Handle) {
-	a.log.attach(h)
+	log := a.members[0].log
+	log.attach(h)
 	end, err := h.Wait(w.life)
 	if err != nil {
 		if errors.Is(err, executor.ErrLost) && w.life.Err() == nil {
@@ -210,7 +303,7 @@ func (w *worker) await(a *attempt, h executor.Handle) {
 			of := a.sink
 			w.mu.Unlock()
 			w.lost(of)
-			a.log.finish(time.Now())
+			log.finish(time.Now())
 			w.finish(a, launcherLost(), time.Now())
 		}
 		return
@@ -219,7 +312,7 @@ func (w *worker) await(a *attempt, h executor.Handle) {
 	a.phase = ended
 	refused := a.refused
 	w.mu.Unlock()
-	a.log.finish(end.At)
+	log.finish(end.At)
 	exit := end.Exit
 	at := end.At
 	if !refused && a.asg.Moves() && exit.Code != nil {
@@ -248,7 +341,7 @@ func (w *worker) finish(a *attempt, exit job.Exit, at time.Time) {
 		return
 	}
 	if !exit.OK() && exit.ErrorLine == "" {
-		exit.ErrorLine = ErrorLine(a.log.lastLine())
+		exit.ErrorLine = ErrorLine(a.lastLine())
 		if exit.ErrorLine == "" {
 			exit.ErrorLine = ErrorLine([]byte(exit.Reason))
 		}
@@ -274,7 +367,11 @@ func (w *worker) stopLocked(a *attempt, cause job.Cause) {
 	case preparing:
 		a.cancel()
 	case running:
-		_ = a.handle.Stop(w.opts.StopGrace, cause) // lost is told by Wait
+		if a.asg.Pod != nil {
+			a.wake()
+			return
+		}
+		_ = a.members[0].handle.Stop(w.opts.StopGrace, cause) // lost is told by Wait
 	}
 }
 
@@ -285,7 +382,9 @@ func (w *worker) refuseLocked(a *attempt, why string) {
 	}
 	a.refused = true
 	w.log.Info("ending a refused attempt", "job", a.asg.UnitName(), "attempt", a.lease.Attempt, "fence", a.lease.Fence, "why", why)
-	a.log.discard()
+	for _, m := range a.members {
+		m.log.discard()
+	}
 	a.cancel()
 	w.grants.remove(a.grant)
 	w.grants.remove(a.mover)
@@ -298,13 +397,19 @@ func (w *worker) refuseLocked(a *attempt, why string) {
 // settle forgets an attempt whose end the manager has, or does not want.
 func (w *worker) settle(a *attempt) {
 	w.mu.Lock()
-	h, cleaned := a.handle, a.cleaned
+	var handles []executor.Handle
+	for _, m := range a.members {
+		if m.handle != nil {
+			handles = append(handles, m.handle)
+		}
+	}
+	cleaned := a.cleaned
 	a.cleaned = true
 	w.mu.Unlock()
 	if cleaned {
 		return
 	}
-	if h != nil {
+	for _, h := range handles {
 		if err := h.Forget(); err != nil && !errors.Is(err, executor.ErrLost) {
 			w.log.Debug("forgetting", "error", err) // the launcher is gone: nothing to forget
 		}
@@ -389,6 +494,12 @@ func (w *worker) prepare(a *attempt) (executor.Attempt, *job.Exit) {
 	w.mu.Unlock()
 	w.grants.setToken(a.grant, f.token)
 	w.grants.describe(a.grant, w.metadata(&a.asg))
+	if a.asg.Pod != nil {
+		if err := w.preparePod(a, r); err != nil {
+			return fail(job.CauseStart, err.Error())
+		}
+		return executor.Attempt{}, nil
+	}
 	spec := executor.Attempt{
 		Lease: a.lease, Image: a.asg.Image, Command: a.asg.Command, Need: a.asg.Need,
 		Name: a.asg.UnitName(), Dir: f.work(), Timeout: time.Duration(a.asg.TimeoutSeconds) * time.Second,
@@ -404,15 +515,13 @@ func (w *worker) prepare(a *attempt) (executor.Attempt, *job.Exit) {
 	if err := w.declaredIn(a, f); err != nil {
 		return fail(job.CauseStageIn, err.Error())
 	}
-	if spec.Environment, err = w.environment(a); err != nil {
+	if spec.Environment, err = w.environment(a, a.whole()); err != nil {
 		return fail(job.CauseStart, err.Error())
 	}
 	if a.boxed() {
 		w.box(a, &spec)
 	}
-	n := note{Assignment: a.asg, Folder: f.name, Path: a.grant.path, Token: f.token, BytesIn: a.bytesIn.Load(), WantsOut: a.wantsOut, Moved: a.mover != nil}
-	n.Assignment.Command, n.Assignment.Variables = nil, nil
-	if spec.Note, err = json.Marshal(n); err != nil {
+	if spec.Note, err = a.note(); err != nil {
 		return fail(job.CauseStart, "CannotStartContainerError: "+err.Error())
 	}
 	if err := r.exec.Prepare(a.ctx, spec); err != nil {

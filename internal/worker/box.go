@@ -26,7 +26,9 @@ func (a *attempt) boxed() bool { return a.asg.Image != job.HostImage }
 
 // box adds to an attempt what only a container needs.
 func (w *worker) box(a *attempt, spec *executor.Attempt) {
-	spec.Container = a.asg.Container
+	if spec.Container == nil {
+		spec.Container = a.asg.Container
+	}
 	spec.HostNetwork = w.door.loopback()
 	if a.asg.Inputs+a.asg.Outputs != "" {
 		spec.BoxDir = boxWork

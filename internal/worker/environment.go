@@ -7,12 +7,28 @@ import (
 	"drover/internal/core/job"
 )
 
+// part is what the environment of one container of an attempt is made of.
+type part struct {
+	variables []job.Variable
+	secrets   []job.Reference
+	metadata  string // its place below metadataPath
+}
+
+// whole is the part of an attempt that is one container.
+func (a *attempt) whole() part {
+	p := part{variables: a.asg.Variables, metadata: a.grant.path}
+	if a.asg.Container != nil {
+		p.secrets = a.asg.Container.Secrets
+	}
+	return p
+}
+
 // environment is all that an attempt's command finds in its environment: what AWS Batch
 // gives, how to reach the API and the attempt's credentials, folders of its own, and the
 // job's variables. Nothing of the worker's environment is in it except PATH.
 //
 // A container has its image's folders and PATH, and its own way to the API.
-func (w *worker) environment(a *attempt) ([]string, error) {
+func (w *worker) environment(a *attempt, p part) ([]string, error) {
 	w.mu.Lock()
 	region, endpoint := w.welcome.Region, w.welcome.Endpoint
 	w.mu.Unlock()
@@ -20,13 +36,13 @@ func (w *worker) environment(a *attempt) ([]string, error) {
 		endpoint = w.link.Base()
 	}
 	asg := &a.asg
-	env := make([]string, 0, 20+len(asg.Variables))
+	env := make([]string, 0, 20+len(p.variables))
 	if a.boxed() {
 		endpoint = w.door.url()
 		env = append(env,
 			"AWS_CONTAINER_CREDENTIALS_FULL_URI="+endpoint+credentialsPath+a.grant.path,
 			"AWS_CONTAINER_AUTHORIZATION_TOKEN="+a.folder.token,
-			"ECS_CONTAINER_METADATA_URI_V4="+endpoint+metadataPath+a.grant.path)
+			"ECS_CONTAINER_METADATA_URI_V4="+endpoint+metadataPath+p.metadata)
 	} else {
 		env = append(env,
 			"PATH="+w.opts.Path,
@@ -55,11 +71,11 @@ func (w *worker) environment(a *attempt) ([]string, error) {
 			"AWS_BATCH_JOB_ARRAY_INDEX="+strconv.Itoa(int(asg.Child())),
 			"AWS_BATCH_JOB_ARRAY_SIZE="+strconv.Itoa(int(asg.Size)))
 	}
-	env = addVariables(env, asg.Variables)
-	if asg.Container == nil || len(asg.Container.Secrets) == 0 {
+	env = addVariables(env, p.variables)
+	if len(p.secrets) == 0 {
 		return env, nil
 	}
-	secrets, err := w.secrets(a.ctx, asg.Container.Secrets)
+	secrets, err := w.secrets(a.ctx, p.secrets)
 	return addVariables(env, secrets), err
 }
 

@@ -22,6 +22,7 @@ import (
 	"drover/internal/core/fault"
 	"drover/internal/core/job"
 	"drover/internal/core/resource"
+	"drover/internal/executor"
 	"drover/internal/executor/launcher"
 	"drover/internal/executor/process"
 	"drover/internal/link"
@@ -377,7 +378,7 @@ func (r *rig) end() {
 
 type deaf struct{}
 
-func (deaf) Log(job.Lease, []byte, time.Time) {}
+func (deaf) Log(executor.ID, []byte, time.Time) {}
 
 // assignment makes one that runs a script.
 func (r *rig) assignment(script string, args ...string) job.Assignment {

@@ -2,6 +2,7 @@ package worker
 
 import (
 	"net/http"
+	"strconv"
 	"strings"
 
 	"drover/internal/core/job"
@@ -60,29 +61,51 @@ type taskMetadata struct {
 	LaunchType    string              `json:"LaunchType"`
 }
 
-func (m metadata) container() containerMetadata {
+// container is the metadata of one container: of a pod the one with this number.
+func (m metadata) container(i int) containerMetadata {
 	a := m.asg
+	name, image, need, log := "default", a.Image, a.Need, a.Log
+	if a.Pod != nil {
+		p := &a.Pod.Members[i]
+		name, image, need, log = p.Name, p.Image, p.Need, job.MemberLog(a.Log, p.Name)
+	}
 	return containerMetadata{
-		DockerID: a.UnitName(), Name: "default", DockerName: a.Name, Image: a.Image,
-		Labels:        map[string]string{"com.amazonaws.ecs.container-name": "default"},
+		DockerID: a.UnitName(), Name: name, DockerName: a.Name, Image: image,
+		Labels:        map[string]string{"com.amazonaws.ecs.container-name": name},
 		DesiredStatus: "RUNNING", KnownStatus: "RUNNING", Type: "NORMAL", LogDriver: "awslogs",
-		Limits:     limitsMetadata{CPU: a.Need.MilliVCPU * 1024 / 1000, Memory: a.Need.MemoryMiB},
-		LogOptions: map[string]string{"awslogs-group": logGroup, "awslogs-region": m.region, "awslogs-stream": a.Log},
+		Limits:     limitsMetadata{CPU: need.MilliVCPU * 1024 / 1000, Memory: need.MemoryMiB},
+		LogOptions: map[string]string{"awslogs-group": logGroup, "awslogs-region": m.region, "awslogs-stream": log},
 	}
 }
 
 func (m metadata) task() taskMetadata {
 	family, revision, _ := strings.Cut(m.asg.Definition, ":")
 	task := m.asg.Log[strings.LastIndexByte(m.asg.Log, '/')+1:]
+	var list []containerMetadata
+	for i := range m.count() {
+		list = append(list, m.container(i))
+	}
 	return taskMetadata{
 		Cluster: m.asg.Environment, TaskARN: task, Family: family, Revision: revision,
-		DesiredStatus: "RUNNING", KnownStatus: "RUNNING", LaunchType: "EC2", Containers: []containerMetadata{m.container()},
+		DesiredStatus: "RUNNING", KnownStatus: "RUNNING", LaunchType: "EC2", Containers: list,
 	}
 }
+
+func (m metadata) count() int {
+	if m.asg.Pod != nil {
+		return len(m.asg.Pod.Members)
+	}
+	return 1
+}
+
+// memberPath is the place of one container's metadata; whole is that of its attempt.
+func memberPath(whole string, i int) string { return whole + "." + strconv.Itoa(i) }
 
 // serveMetadata answers to who knows the path of an attempt that runs.
 func (g *grants) serveMetadata(rw http.ResponseWriter, r *http.Request) {
 	path, what, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, metadataPath), "/")
+	path, number, _ := strings.Cut(path, ".")
+	i, _ := strconv.Atoi(number) // none: the attempt has one container
 	g.mu.Lock()
 	gr := g.byPath[path]
 	var m metadata
@@ -91,12 +114,12 @@ func (g *grants) serveMetadata(rw http.ResponseWriter, r *http.Request) {
 	}
 	g.mu.Unlock()
 	switch {
-	case m.asg == nil:
+	case m.asg == nil || i < 0 || i >= m.count():
 		refuse(rw, http.StatusNotFound, "no attempt has metadata here; it may have ended")
 	case r.Method != http.MethodGet:
 		refuse(rw, http.StatusMethodNotAllowed, "use GET")
 	case what == "":
-		answer(rw, http.StatusOK, m.container())
+		answer(rw, http.StatusOK, m.container(i))
 	case what == "task":
 		answer(rw, http.StatusOK, m.task())
 	default:

@@ -30,10 +30,10 @@ type reporter struct {
 
 	mu      sync.Mutex // guards the rest
 	queue   []*notice
-	loud    []*attempt // have output to send
-	isLoud  map[*attempt]bool
-	waiting []*attempt // have an unfinished line
-	isWait  map[*attempt]bool
+	loud    []*member // have output to send
+	isLoud  map[*member]bool
+	waiting []*member // have an unfinished line
+	isWait  map[*member]bool
 }
 
 // kick makes the loop look.
@@ -51,41 +51,41 @@ func (r *reporter) add(n *notice) {
 	r.kick()
 }
 
-// speak notes that an attempt has output to send.
-func (r *reporter) speak(a *attempt) {
+// speak notes that a member has output to send.
+func (r *reporter) speak(m *member) {
 	r.mu.Lock()
-	if !r.isLoud[a] {
+	if !r.isLoud[m] {
 		if r.isLoud == nil {
-			r.isLoud = map[*attempt]bool{}
+			r.isLoud = map[*member]bool{}
 		}
-		r.isLoud[a] = true
-		r.loud = append(r.loud, a)
+		r.isLoud[m] = true
+		r.loud = append(r.loud, m)
 	}
 	r.mu.Unlock()
 	r.kick()
 }
 
-// unfinished notes that a line of an attempt waits for its end.
-func (r *reporter) unfinished(a *attempt) {
+// unfinished notes that a line of a member waits for its end.
+func (r *reporter) unfinished(m *member) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if !r.isWait[a] {
+	if !r.isWait[m] {
 		if r.isWait == nil {
-			r.isWait = map[*attempt]bool{}
+			r.isWait = map[*member]bool{}
 		}
-		r.isWait[a] = true
-		r.waiting = append(r.waiting, a)
+		r.isWait[m] = true
+		r.waiting = append(r.waiting, m)
 	}
 }
 
-// output takes an attempt's output from the executor.
-func (w *worker) output(a *attempt, chunk []byte, at time.Time) {
-	ready, waits := a.log.write(chunk, at, time.Now())
+// output takes a member's output from the executor.
+func (w *worker) output(m *member, chunk []byte, at time.Time) {
+	ready, waits := m.log.write(chunk, at, time.Now())
 	if ready {
-		w.reports.speak(a)
+		w.reports.speak(m)
 	}
 	if waits {
-		w.reports.unfinished(a)
+		w.reports.unfinished(m)
 	}
 }
 
@@ -100,13 +100,13 @@ func (w *worker) flushLoop() {
 			waiting := w.reports.waiting
 			w.reports.waiting, w.reports.isWait = nil, nil
 			w.reports.mu.Unlock()
-			for _, a := range waiting {
-				ready, waits := a.log.flush(now)
+			for _, m := range waiting {
+				ready, waits := m.log.flush(now)
 				if ready {
-					w.reports.speak(a)
+					w.reports.speak(m)
 				}
 				if waits {
-					w.reports.unfinished(a)
+					w.reports.unfinished(m)
 				}
 			}
 		case <-w.life.Done():
@@ -119,7 +119,7 @@ func (w *worker) flushLoop() {
 type batch struct {
 	reports link.Reports
 	notices []*notice
-	loud    []*attempt
+	loud    []*member
 }
 
 // next builds a request: output first, then reports; an exit only when all the output
@@ -131,20 +131,20 @@ func (r *reporter) next() *batch {
 	loud := r.loud
 	r.loud, r.isLoud = nil, nil
 	r.mu.Unlock()
-	for i, a := range loud {
+	for i, m := range loud {
 		if size >= maxLogs {
 			for _, later := range loud[i:] {
 				r.speak(later)
 			}
 			break
 		}
-		events, first, n := a.log.take(maxChunk)
+		events, first, n := m.log.take(maxChunk)
 		if len(events) == 0 {
 			continue
 		}
 		size += n
-		b.loud = append(b.loud, a)
-		b.reports.Logs = append(b.reports.Logs, link.Chunk{Lease: a.lease, Stream: a.asg.Log, First: first, Events: events})
+		b.loud = append(b.loud, m)
+		b.reports.Logs = append(b.reports.Logs, link.Chunk{Lease: m.a.lease, Stream: m.stream(), First: first, Events: events})
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -154,7 +154,7 @@ func (r *reporter) next() *batch {
 			rest = append(rest, r.queue[i:]...)
 			break
 		}
-		if n.exit && !n.a.log.all() {
+		if n.exit && !n.a.told() {
 			rest = append(rest, n)
 			continue
 		}
@@ -246,9 +246,9 @@ func shorten(b *batch) {
 
 // acknowledged forgets what the manager has now, and ends what it refused.
 func (w *worker) acknowledged(b *batch, out link.Outcome) {
-	for _, a := range b.loud {
-		if a.log.done() {
-			w.reports.speak(a)
+	for _, m := range b.loud {
+		if m.log.done() {
+			w.reports.speak(m)
 		}
 	}
 	refused := map[job.Lease]link.Refusal{}

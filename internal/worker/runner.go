@@ -72,13 +72,13 @@ type sink struct {
 }
 
 // Log implements executor.Output.
-func (s *sink) Log(l job.Lease, chunk []byte, at time.Time) {
+func (s *sink) Log(id executor.ID, chunk []byte, at time.Time) {
 	<-s.ready
 	s.w.mu.Lock()
-	a := s.w.attempts[l]
+	a := s.w.attempts[id.Lease]
 	s.w.mu.Unlock()
-	if a != nil {
-		s.w.output(a, chunk, at)
+	if a != nil && int(id.Member) < len(a.members) {
+		s.w.output(a.members[id.Member], chunk, at)
 	}
 }
 
@@ -92,13 +92,19 @@ func (w *worker) adopt(ctx context.Context, r *runner) error {
 	if r == w.boxed && len(handles) > 0 {
 		w.door.open()
 	}
+	pods := map[*attempt]bool{}
 	for _, h := range handles {
-		w.adopted(h, out)
+		if a := w.adopted(h, out); a != nil && a.asg.Pod != nil {
+			pods[a] = true
+		}
 	}
 	w.mu.Lock()
 	r.sink = out
 	w.mu.Unlock()
 	close(out.ready)
+	for a := range pods { // now that each has all of its members that there are
+		w.wg.Go(func() { w.runPod(a, out) })
+	}
 	if len(handles) > 0 {
 		w.log.Info("adopted running attempts", "executor", r.exec.Name(), "count", len(handles))
 	}

@@ -290,8 +290,14 @@ func (w *worker) closeExecutor(end bool) {
 		w.mu.Lock()
 		handles := make([]executor.Handle, 0, len(w.attempts))
 		for _, a := range w.attempts {
-			if a.handle != nil {
-				handles = append(handles, a.handle)
+			for _, m := range a.members {
+				if m.handle == nil {
+					continue
+				}
+				if a.asg.Pod != nil { // what stops members one by one is gone by now
+					_ = m.handle.Stop(w.opts.StopGrace, job.CauseTerminated)
+				}
+				handles = append(handles, m.handle)
 			}
 		}
 		clear(w.attempts)

@@ -14,14 +14,15 @@ import (
 	"drover/internal/core/job"
 	"drover/internal/executor"
 	"drover/internal/executor/docker"
+	"drover/internal/executor/docker/inside"
 	"drover/internal/executor/dockertest"
 	"drover/internal/executor/executortest"
 )
 
 // TestMain makes the test binary what containers get as their redirection.
 func TestMain(m *testing.M) {
-	if len(os.Args) > 1 && os.Args[1] == docker.RedirectCommand {
-		fmt.Fprintln(os.Stderr, docker.Redirect(os.Args[2:]))
+	if len(os.Args) > 1 && os.Args[1] == inside.RedirectCommand {
+		fmt.Fprintln(os.Stderr, inside.Redirect(os.Args[2:]))
 		os.Exit(127)
 	}
 	goleak.VerifyTestMain(m)

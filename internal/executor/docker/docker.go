@@ -82,6 +82,7 @@ type Executor struct {
 	boot    string
 	out     executor.Output
 	handles map[key]*handle
+	pods    map[string]*pod // by what their containers' names begin with
 	podman  bool
 	keeps   bool // the engine's containers outlive it (live restore)
 	swept   bool
@@ -113,7 +114,7 @@ func New(o Options) (*Executor, error) {
 		return nil, fmt.Errorf("the container engine %s is not on this host: containers need folders of the worker; give the address of a unix socket", api.DaemonHost())
 	}
 	x := &Executor{
-		opts: o, api: api, log: o.Log, handles: map[key]*handle{},
+		opts: o, api: api, log: o.Log, handles: map[key]*handle{}, pods: map[string]*pod{},
 		starts: make(chan struct{}, max(4, 2*runtime.NumCPU())), nudge: make(chan struct{}, 1),
 	}
 	x.images = images{known: map[string]*image{}, pulls: make(chan struct{}, pullsAtOnce)}
@@ -157,7 +158,7 @@ func (x *Executor) Adopt(_ context.Context, out executor.Output) ([]executor.Han
 	x.boot, x.out = boot, out
 	var handles []executor.Handle
 	for _, r := range held {
-		k := keyOf(r.said.Lease)
+		k := keyOf(r.said.id())
 		if x.handles[k] != nil {
 			continue
 		}
@@ -171,7 +172,7 @@ func (x *Executor) Adopt(_ context.Context, out executor.Output) ([]executor.Han
 
 // Start implements executor.Executor.
 func (x *Executor) Start(ctx context.Context, a executor.Attempt, out executor.Output) (executor.Handle, error) {
-	k := keyOf(a.Lease)
+	k := keyOf(a.ID())
 	x.mu.Lock()
 	if x.boot == "" || x.life.Err() != nil {
 		x.mu.Unlock()
@@ -184,9 +185,12 @@ func (x *Executor) Start(ctx context.Context, a executor.Attempt, out executor.O
 	h := newHandle(x, nil, out)
 	x.handles[k] = h // reserves the lease
 	x.mu.Unlock()
-	r, err := newRecord(x.records(), said{
-		Lease: a.Lease, Name: a.Name, Container: x.containerName(a.Lease), Note: a.Note, Timeout: a.Timeout,
-	})
+	s := said{Lease: a.Lease, Member: a.Member, Name: a.Name, Container: x.containerName(a.Lease), Note: a.Note, Timeout: a.Timeout}
+	if a.Shared != nil {
+		s.Pod = s.Container
+		s.Container += fmt.Sprintf("-%d", a.Member)
+	}
+	r, err := newRecord(x.records(), s)
 	if err != nil {
 		x.forget(k, h)
 		return nil, err

@@ -44,22 +44,24 @@ type desk struct {
 
 type output struct {
 	mu   sync.Mutex
-	text map[job.Lease]*bytes.Buffer
+	text map[executor.ID]*bytes.Buffer
 }
 
-func (o *output) Log(l job.Lease, chunk []byte, _ time.Time) {
+func (o *output) Log(id executor.ID, chunk []byte, _ time.Time) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.text[l] == nil {
-		o.text[l] = new(bytes.Buffer)
+	if o.text[id] == nil {
+		o.text[id] = new(bytes.Buffer)
 	}
-	o.text[l].Write(chunk)
+	o.text[id].Write(chunk)
 }
 
-func (o *output) of(l job.Lease) string {
+func (o *output) of(l job.Lease) string { return o.member(l, 0) }
+
+func (o *output) member(l job.Lease, i int32) string {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if b := o.text[l]; b != nil {
+	if b := o.text[executor.ID{Lease: l, Member: i}]; b != nil {
 		return b.String()
 	}
 	return ""
@@ -84,7 +86,7 @@ func newDesk(t testing.TB, change func(*docker.Options)) *desk {
 // open makes an executor, as a worker that starts does, and gives what it adopted.
 func (d *desk) open() []executor.Handle {
 	d.t.Helper()
-	d.x, d.out = d.client(), &output{text: map[job.Lease]*bytes.Buffer{}}
+	d.x, d.out = d.client(), &output{text: map[executor.ID]*bytes.Buffer{}}
 	held, err := d.x.Adopt(d.ctx(), d.out)
 	if err != nil {
 		d.t.Fatal(err)

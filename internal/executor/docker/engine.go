@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -144,10 +145,14 @@ func (x *Executor) sweep(ctx context.Context) error {
 		return err
 	}
 	x.mu.Lock()
-	kept := map[string]bool{}
+	kept, scratch := map[string]bool{}, map[string]bool{}
 	for _, h := range x.handles {
 		if h.rec != nil {
-			kept[h.rec.get().Container] = true
+			s := h.rec.get()
+			kept[s.Container], scratch[s.scratch()] = true, true
+			if s.Pod != "" {
+				kept[pauseName(s.Pod)] = true
+			}
 		}
 	}
 	x.swept = true
@@ -158,6 +163,12 @@ func (x *Executor) sweep(ctx context.Context) error {
 			if err := x.remove(ctx, name); err != nil {
 				return err
 			}
+		}
+	}
+	folders, _ := os.ReadDir(x.scratch()) // none: nothing was ever shared
+	for _, f := range folders {
+		if !scratch[f.Name()] {
+			_ = os.RemoveAll(filepath.Join(x.scratch(), f.Name())) // what is left goes when the folder is given up
 		}
 	}
 	return nil
@@ -185,8 +196,29 @@ func (x *Executor) remove(ctx context.Context, name string) error {
 	if errdefs.IsNotFound(err) || errdefs.IsConflict(err) && strings.Contains(err.Error(), "already in progress") {
 		err = nil
 	}
-	if err == nil {
-		removeScratch(filepath.Join(x.scratch(), name))
-	}
 	return err
+}
+
+// release removes the container of an attempt, and with the last one of a pod what the pod
+// had in common.
+func (x *Executor) release(ctx context.Context, s said) error {
+	if err := x.remove(ctx, s.Container); err != nil {
+		return err
+	}
+	if s.Pod != "" {
+		x.mu.Lock()
+		for _, h := range x.handles {
+			if h.rec != nil && h.rec.get().Pod == s.Pod {
+				x.mu.Unlock()
+				return nil
+			}
+		}
+		delete(x.pods, s.Pod)
+		x.mu.Unlock()
+		if err := x.remove(ctx, pauseName(s.Pod)); err != nil {
+			return err
+		}
+	}
+	_ = os.RemoveAll(filepath.Join(x.scratch(), s.scratch())) // what is left goes when the folder is given up
+	return nil
 }

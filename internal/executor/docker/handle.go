@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"sync"
 	"time"
 
@@ -28,11 +27,11 @@ const (
 
 // handle is one attempt with a record.
 type handle struct {
-	x     *Executor
-	lease job.Lease
-	name  string // of the container
-	out   executor.Output
-	rec   *record // set once, with x.mu
+	x    *Executor
+	id   executor.ID
+	name string // of the container
+	out  executor.Output
+	rec  *record // set once, with x.mu
 
 	begun chan struct{} // closed when the container runs or never will
 	done  chan struct{} // closed when end or err is final and all output was given out
@@ -69,8 +68,8 @@ func (h *handle) take(r *record) {
 func (h *handle) keep(r *record) {
 	s := r.get()
 	acked, mark := r.numbers()
-	h.rec, h.lease, h.name = r, s.Lease, s.Container
-	h.held = executor.Held{Lease: s.Lease, Note: s.Note, Acked: acked, Mark: mark}
+	h.rec, h.id, h.name = r, s.id(), s.Container
+	h.held = executor.Held{Lease: s.Lease, Member: s.Member, Note: s.Note, Acked: acked, Mark: mark}
 	if s.Started != 0 {
 		h.held.Started = time.UnixMicro(s.Started)
 	}
@@ -139,9 +138,14 @@ func (h *handle) create(ctx context.Context, a executor.Attempt) error {
 		if err != nil {
 			return err
 		}
-		spec, err := h.x.spec(a, i, h.name)
+		spec, err := h.x.spec(a, i, h.rec.get())
 		if err != nil {
 			return err
+		}
+		if a.Shared != nil {
+			if err := h.x.share(ctx, a, i, h.rec.get().Pod); err != nil {
+				return err
+			}
 		}
 		err = h.x.patiently(ctx, startFor, func(ctx context.Context) error {
 			ctx, cancel := context.WithTimeout(ctx, startFor)
@@ -166,7 +170,7 @@ func (h *handle) mine(ctx context.Context) bool {
 		return false
 	}
 	c := found.Container
-	return c.Config != nil && c.Config.Labels[labelLease] == leaseLabel(h.lease) && c.Config.Labels[labelHost] == h.x.opts.Host
+	return c.Config != nil && c.Config.Labels[labelLease] == leaseLabel(h.id) && c.Config.Labels[labelHost] == h.x.opts.Host
 }
 
 // running notes that the container runs, and when its time will be over.
@@ -504,7 +508,7 @@ func (h *handle) signal(word string) {
 // Forget implements executor.Handle. Removing a container takes the engine a while, and
 // nobody waits for that; one that is left goes with the next start's sweep.
 func (h *handle) Forget() error {
-	h.x.forget(keyOf(h.lease), h)
+	h.x.forget(keyOf(h.id), h)
 	err := h.rec.close(true)
 	h.x.spawn(func() {
 		select {
@@ -513,14 +517,9 @@ func (h *handle) Forget() error {
 		case <-h.x.life.Done():
 			return
 		}
-		if err := h.x.patiently(h.x.life, startFor, func(ctx context.Context) error { return h.x.remove(ctx, h.name) }); err != nil && h.x.life.Err() == nil {
+		if err := h.x.patiently(h.x.life, startFor, func(ctx context.Context) error { return h.x.release(ctx, h.rec.get()) }); err != nil && h.x.life.Err() == nil {
 			h.x.log.Warn("a container could not be removed; it goes with the next start", "container", h.name, "error", err)
 		}
 	})
 	return err
-}
-
-// removeScratch deletes the volumes that were an attempt's alone.
-func removeScratch(path string) {
-	_ = os.RemoveAll(path) // what is left goes when the folder is given up
 }

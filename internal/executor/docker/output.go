@@ -150,7 +150,7 @@ func (h *handle) readFrom(ctx context.Context, follow, known bool) error {
 		h.place.owed = 0
 		h.place.pass(f)
 		h.place.bytes += int64(len(chunk))
-		h.out.Log(h.lease, bytes.Clone(chunk), f.at)
+		h.out.Log(h.id, bytes.Clone(chunk), f.at)
 	}
 }
 

@@ -16,7 +16,7 @@ import (
 	"testing"
 	"time"
 
-	"drover/internal/core/job"
+	"drover/internal/executor"
 )
 
 // logServer is an engine that only has one container's log. It breaks off where a test
@@ -70,7 +70,7 @@ func encode(f frame) []byte {
 
 type collect struct{ bytes.Buffer }
 
-func (c *collect) Log(_ job.Lease, chunk []byte, _ time.Time) { c.Write(chunk) }
+func (c *collect) Log(_ executor.ID, chunk []byte, _ time.Time) { c.Write(chunk) }
 
 // TestReadResumes: wherever reading breaks off, and wherever an acknowledgement was, each
 // byte comes once and in order, also when many messages have the same time or times are a

@@ -16,20 +16,28 @@ import (
 	"time"
 
 	"drover/internal/core/job"
+	"drover/internal/executor"
 )
 
-// key names an attempt within a host: a unit never gets the same fence twice.
+// key names an attempt, or a member of one, within a host: a unit never gets the same fence
+// twice.
 type key struct {
 	job   job.Key
 	index int32
 	fence uint32
+
+	member int32
 }
 
-func keyOf(l job.Lease) key { return key{l.Ref.Key, l.Ref.Index, l.Fence} }
+func keyOf(id executor.ID) key {
+	return key{id.Lease.Ref.Key, id.Lease.Ref.Index, id.Lease.Fence, id.Member}
+}
 
 // said is the part of a record that is written rarely.
 type said struct {
 	Lease     job.Lease     `json:"lease"`
+	Member    int32         `json:"member,omitempty"`
+	Pod       string        `json:"pod,omitempty"` // what its containers' names begin with, where there are several
 	Name      string        `json:"name,omitempty"`
 	Container string        `json:"container"` // its name at the engine
 	Note      []byte        `json:"note,omitempty"`
@@ -39,6 +47,16 @@ type said struct {
 	KillAt    int64         `json:"killAt,omitempty"`  // µs; when it is not asked any more
 	End       *job.Exit     `json:"end,omitempty"`
 	EndAt     int64         `json:"endAt,omitempty"` // µs
+}
+
+func (s *said) id() executor.ID { return executor.ID{Lease: s.Lease, Member: s.Member} }
+
+// scratch is the folder, within that of all scratch volumes, of what the attempt shares.
+func (s *said) scratch() string {
+	if s.Pod != "" {
+		return s.Pod
+	}
+	return s.Container
 }
 
 // record is what must be known of an attempt after a restart: a file that begins with two
@@ -56,7 +74,7 @@ type record struct {
 const numbers = 16 // bytes of acked and mark
 
 func newRecord(dir string, s said) (*record, error) {
-	r := &record{path: filepath.Join(dir, fmt.Sprintf("%d-%d-%d", s.Lease.Ref.Key, s.Lease.Ref.Index, s.Lease.Fence)), said: s}
+	r := &record{path: filepath.Join(dir, fmt.Sprintf("%d-%d-%d-%d", s.Lease.Ref.Key, s.Lease.Ref.Index, s.Lease.Fence, s.Member)), said: s}
 	return r, r.write()
 }
 

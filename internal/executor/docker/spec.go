@@ -20,7 +20,7 @@ import (
 // Labels of every container, for people and for finding them again.
 const (
 	labelHost  = "drover.host"
-	labelLease = "drover.lease" // unit key/index, attempt, fence
+	labelLease = "drover.lease" // unit key/index, attempt, fence, member
 	labelJob   = "drover.job"
 )
 
@@ -35,6 +35,9 @@ func capabilities() []string {
 
 // check says why an attempt cannot have the container it asks for; nil if it can.
 func (x *Executor) check(a executor.Attempt) error {
+	if err := x.checkShared(a); err != nil {
+		return err
+	}
 	c := a.Container
 	if c == nil {
 		return nil
@@ -77,18 +80,18 @@ func hostArchitecture() string {
 }
 
 // spec is what the engine is asked for.
-func (x *Executor) spec(a executor.Attempt, i *image, name string) (client.ContainerCreateOptions, error) {
+func (x *Executor) spec(a executor.Attempt, i *image, s said) (client.ContainerCreateOptions, error) {
 	var none client.ContainerCreateOptions
 	if err := x.check(a); err != nil {
 		return none, err
 	}
-	mounts, err := x.mounts(a, filepath.Join(x.scratch(), name))
+	mounts, err := x.mounts(a, filepath.Join(x.scratch(), s.scratch()))
 	if err != nil {
 		return none, err
 	}
 	config := &container.Config{
 		Image: i.id, Cmd: a.Command, Env: a.Environment, WorkingDir: a.BoxDir,
-		Labels: map[string]string{labelHost: x.opts.Host, labelJob: a.Name, labelLease: leaseLabel(a.Lease)},
+		Labels: map[string]string{labelHost: x.opts.Host, labelJob: a.Name, labelLease: leaseLabel(a.ID())},
 	}
 	if a.Stdin != "" || a.Stdout != "" {
 		program, err := x.redirection(config, a, i)
@@ -110,6 +113,9 @@ func (x *Executor) spec(a executor.Attempt, i *image, name string) (client.Conta
 	if a.HostNetwork {
 		host.NetworkMode = "host"
 	}
+	if a.Shared != nil {
+		join(host, a, s.Pod)
+	}
 	if c := a.Container; c != nil {
 		config.User = c.User
 		host.ReadonlyRootfs = c.ReadonlyRoot
@@ -127,11 +133,12 @@ func (x *Executor) spec(a executor.Attempt, i *image, name string) (client.Conta
 			host.Tmpfs[t.Path] = strings.Join(append([]string{"size=" + strconv.Itoa(int(t.SizeMiB)) + "m"}, t.Options...), ",")
 		}
 	}
-	return client.ContainerCreateOptions{Config: config, HostConfig: host, Name: name}, nil
+	return client.ContainerCreateOptions{Config: config, HostConfig: host, Name: s.Container}, nil
 }
 
-func leaseLabel(l job.Lease) string {
-	return fmt.Sprintf("%d/%d/%d/%d", l.Ref.Key, l.Ref.Index, l.Attempt, l.Fence)
+func leaseLabel(id executor.ID) string {
+	l := id.Lease
+	return fmt.Sprintf("%d/%d/%d/%d/%d", l.Ref.Key, l.Ref.Index, l.Attempt, l.Fence, id.Member)
 }
 
 // resources are a container's limits. vCPUs are shares, as AWS Batch has it: an attempt

@@ -163,6 +163,15 @@ func Program(t testing.TB) Entry {
 	return Entry{Name: "prog", Body: body, Mode: 0o755}
 }
 
+// Static writes the static program to a file: what a container gets as the worker's own
+// program where the test's is not static.
+func Static(t testing.TB) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "static")
+	must(t, os.WriteFile(file, Program(t).Body, 0o755))
+	return file
+}
+
 func architecture() string {
 	out, err := exec.Command("go", "env", "GOARCH").Output()
 	if err != nil {

@@ -178,9 +178,10 @@ type collector struct {
 }
 
 // Log implements executor.Output.
-func (c *collector) Log(l job.Lease, chunk []byte, _ time.Time) {
+func (c *collector) Log(id executor.ID, chunk []byte, _ time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	l := id.Lease
 	b := c.lines[l]
 	if b == nil {
 		b = new(bytes.Buffer)

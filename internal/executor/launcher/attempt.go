@@ -369,5 +369,5 @@ func (s *server) releaseGroup(a *attempt) {
 
 // spillPath is where the output of an attempt goes that its worker does not fetch.
 func (s *server) spillPath(k Key) string {
-	return filepath.Join(s.dir, "spill", fmt.Sprintf("%d-%d-%d", k.Job, k.Index, k.Fence))
+	return filepath.Join(s.dir, "spill", fmt.Sprintf("%d-%d-%d-%d", k.Job, k.Index, k.Fence, k.Member))
 }

@@ -15,12 +15,12 @@ import (
 
 // Version of the conversation between worker and launcher. A worker that meets a launcher
 // of another version must let it end its jobs first.
-const Version = 1
+const Version = 2
 
 // Kind says what a frame is.
 type Kind uint8
 
-// The frames. A frame is a length (4 bytes), a kind (1), a key (16) and a body.
+// The frames. A frame is a length (4 bytes), a kind (1), a key (20) and a body.
 const (
 	KindHello    Kind = iota + 1 // worker: JSON Hello
 	KindStart                    // worker: JSON Start
@@ -36,20 +36,21 @@ const (
 )
 
 const (
-	frameHead  = 4 + 1 + 16
+	frameHead  = 4 + 1 + 20
 	maxFrame   = 16 << 20 // command and environment (the kernel allows about 2 MiB) and the note
 	outputHead = 16
 )
 
-// Key names an attempt in a frame: a lease without its attempt number.
+// Key names an attempt, or one member of it, in a frame: a lease without its attempt number.
 type Key struct {
-	Job   job.Key
-	Index int32
-	Fence uint32
+	Job    job.Key
+	Index  int32
+	Fence  uint32
+	Member int32
 }
 
-// KeyOf is the key of a lease.
-func KeyOf(l job.Lease) Key { return Key{l.Ref.Key, l.Ref.Index, l.Fence} }
+// KeyOf is the key of a lease's attempt, or of a member of it.
+func KeyOf(l job.Lease, member int32) Key { return Key{l.Ref.Key, l.Ref.Index, l.Fence, member} }
 
 // Hello is a worker's first frame.
 type Hello struct {
@@ -71,6 +72,7 @@ type Welcome struct {
 // Held is an attempt that the launcher knows.
 type Held struct {
 	Lease   job.Lease `json:"lease"`
+	Member  int32     `json:"member,omitempty"`
 	Started int64     `json:"started"` // µs
 	Note    []byte    `json:"note,omitempty"`
 	Acked   int64     `json:"acked"`
@@ -80,6 +82,7 @@ type Held struct {
 // Start asks for an attempt.
 type Start struct {
 	Lease         job.Lease `json:"lease"`
+	Member        int32     `json:"member,omitempty"`
 	Note          []byte    `json:"note,omitempty"`
 	Command       []string  `json:"command"`
 	Environment   []string  `json:"environment"`
@@ -121,7 +124,8 @@ func appendHead(b []byte, kind Kind, k Key, n int) []byte {
 	b = append(b, byte(kind))
 	b = binary.LittleEndian.AppendUint64(b, uint64(k.Job))
 	b = binary.LittleEndian.AppendUint32(b, uint32(k.Index))
-	return binary.LittleEndian.AppendUint32(b, k.Fence)
+	b = binary.LittleEndian.AppendUint32(b, k.Fence)
+	return binary.LittleEndian.AppendUint32(b, uint32(k.Member))
 }
 
 // appendJSON appends a frame with a JSON body.
@@ -150,6 +154,8 @@ func readFrame(r *bufio.Reader, buf []byte) (Frame, []byte, error) {
 		Job:   job.Key(binary.LittleEndian.Uint64(head[5:])),
 		Index: int32(binary.LittleEndian.Uint32(head[13:])),
 		Fence: binary.LittleEndian.Uint32(head[17:]),
+
+		Member: int32(binary.LittleEndian.Uint32(head[21:])),
 	}}
 	_, err := io.ReadFull(r, f.Body)
 	return f, buf, err

@@ -135,7 +135,7 @@ func (s *server) attach(nc net.Conn, h Hello) *peer {
 		a.told.start, a.told.end = false, false
 		a.dirty = false
 		s.markLocked(a)
-		w.Held = append(w.Held, Held{Lease: a.spec.Lease, Started: a.started, Note: a.spec.Note, Acked: acked, Mark: mark})
+		w.Held = append(w.Held, Held{Lease: a.spec.Lease, Member: a.spec.Member, Started: a.started, Note: a.spec.Note, Acked: acked, Mark: mark})
 	}
 	_ = nc.SetWriteDeadline(time.Now().Add(writeTimeout))
 	if _, err := nc.Write(appendJSON(nil, KindWelcome, Key{}, w)); err != nil {
@@ -244,7 +244,7 @@ func (s *server) gather(p *peer, buf []byte) []byte {
 func (s *server) handle(f Frame) bool {
 	if f.Kind == KindStart {
 		spec := new(Start)
-		if json.Unmarshal(f.Body, spec) != nil || KeyOf(spec.Lease) != f.Key {
+		if json.Unmarshal(f.Body, spec) != nil || KeyOf(spec.Lease, spec.Member) != f.Key {
 			return false
 		}
 		s.start(f.Key, spec)

@@ -124,7 +124,7 @@ func BenchmarkExecutor(b *testing.B) {
 
 type nothing struct{}
 
-func (nothing) Log(job.Lease, []byte, time.Time) {}
+func (nothing) Log(executor.ID, []byte, time.Time) {}
 
 // each calls do b.N times, several at once.
 func each(b *testing.B, do func(i int)) {

@@ -110,7 +110,7 @@ func (x *Executor) Adopt(ctx context.Context, out executor.Output) ([]executor.H
 	x.handles = make(map[launcher.Key]*handle, len(welcome.Held))
 	handles := make([]executor.Handle, 0, len(welcome.Held))
 	for _, held := range welcome.Held {
-		h := newHandle(x, conn, held.Lease)
+		h := newHandle(x, conn, executor.ID{Lease: held.Lease, Member: held.Member})
 		h.held.Note, h.held.Acked, h.held.Mark = held.Note, held.Acked, held.Mark
 		h.held.Started = micro(held.Started)
 		h.next = held.Acked
@@ -173,19 +173,19 @@ func (x *Executor) Start(ctx context.Context, a executor.Attempt, out executor.O
 		x.mu.Unlock()
 		return nil, executor.ErrLost
 	}
-	key := launcher.KeyOf(a.Lease)
+	key := launcher.KeyOf(a.Lease, a.Member)
 	if x.handles[key] != nil {
 		x.mu.Unlock()
 		return nil, errHeld(a.Lease)
 	}
-	h := newHandle(x, x.conn, a.Lease)
+	h := newHandle(x, x.conn, a.ID())
 	h.out = out
 	h.held.Note = a.Note
 	x.handles[key] = h
 	conn := x.conn
 	x.mu.Unlock()
 	err := conn.SendJSON(launcher.KindStart, key, launcher.Start{
-		Lease: a.Lease, Note: a.Note, Command: a.Command, Environment: a.Environment, Dir: a.Dir,
+		Lease: a.Lease, Member: a.Member, Note: a.Note, Command: a.Command, Environment: a.Environment, Dir: a.Dir,
 		MemoryMiB: a.Need.MemoryMiB, TimeoutMillis: a.Timeout.Milliseconds(), Stdin: a.Stdin, Stdout: a.Stdout,
 	})
 	if err != nil {
@@ -314,10 +314,10 @@ type piece struct {
 	at    time.Time
 }
 
-func newHandle(x *Executor, conn *launcher.Conn, l job.Lease) *handle {
+func newHandle(x *Executor, conn *launcher.Conn, id executor.ID) *handle {
 	return &handle{
-		x: x, conn: conn, key: launcher.KeyOf(l), out: x.out,
-		held: executor.Held{Lease: l}, begun: make(chan struct{}), done: make(chan struct{}),
+		x: x, conn: conn, key: launcher.KeyOf(id.Lease, id.Member), out: x.out,
+		held: executor.Held{Lease: id.Lease, Member: id.Member}, begun: make(chan struct{}), done: make(chan struct{}),
 	}
 }
 
@@ -390,7 +390,7 @@ func (h *handle) give() {
 		}
 		h.x.mu.Unlock()
 		for _, p := range queue {
-			h.out.Log(h.held.Lease, p.chunk, p.at)
+			h.out.Log(h.held.ID(), p.chunk, p.at)
 		}
 	}
 }

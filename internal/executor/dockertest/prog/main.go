@@ -7,6 +7,8 @@
 //	write=FILE      writes "written" to it
 //	upper           copies standard input to standard output in capitals
 //	get=URL         prints the answer; with the variable AUTH as its authorization
+//	serve=ADDRESS   answers "hello" there from now on
+//	processes       prints how many processes there are
 //	eat=MIB         takes so much memory
 //	sleep=DURATION  sleeps
 //	user            prints user and group
@@ -19,15 +21,23 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
 	"time"
+
+	"drover/internal/executor/docker/inside"
 )
 
 func main() {
+	if len(os.Args) == 2 && os.Args[1] == inside.PauseCommand {
+		inside.Pause()
+		return
+	}
 	for _, word := range os.Args[1:] {
 		do, arg, _ := strings.Cut(word, "=")
 		if err := act(do, arg); err != nil {
@@ -63,6 +73,20 @@ func act(do, arg string) error {
 		return err
 	case "get":
 		return get(arg)
+	case "serve":
+		l, err := net.Listen("tcp", arg)
+		if err != nil {
+			return err
+		}
+		go func() {
+			_ = http.Serve(l, http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) { fmt.Fprint(rw, "hello") }))
+		}()
+	case "processes":
+		found, err := filepath.Glob("/proc/[0-9]*")
+		if err != nil {
+			return err
+		}
+		fmt.Println(len(found))
 	case "eat":
 		n, err := strconv.Atoi(arg)
 		if err != nil {

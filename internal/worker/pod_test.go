@@ -170,8 +170,9 @@ func TestPodStoppedByAnEarlierWorker(t *testing.T) {
 	r := newRig(t)
 	r.run()
 	flag := filepath.Join(t.TempDir(), "go")
-	a := r.pod(script("work", `echo done`),
-		script("slow", `trap 'echo asked' TERM; echo up; while [ ! -e "$1" ]; do sleep 0.02; done; exit 7`, flag))
+	ready := filepath.Join(t.TempDir(), "ready")
+	a := r.pod(script("work", `while [ ! -e "$1" ]; do sleep 0.02; done; echo done`, ready),
+		script("slow", `trap 'echo asked' TERM; echo up; : > "$2"; while [ ! -e "$1" ]; do sleep 0.02; done; exit 7`, flag, ready))
 	a.Pod.Members[0].After = []job.MemberAfter{{Name: "slow", When: job.WhenStart}}
 	r.m.start(a)
 	r.m.is(t, "it was asked to end", func() bool {

@@ -185,7 +185,7 @@ func TestIsolation(t *testing.T) {
 		t.Fatal(found, err)
 	}
 	labels := found.Items[0].Labels
-	if labels["drover.job"] != "job-id" || labels["drover.lease"] != "1/-1/1/2" {
+	if labels["drover.job"] != "job-id" || labels["drover.lease"] != "1/-1/1/2/0" {
 		t.Errorf("labels %v", labels)
 	}
 	c, err := d.api.ContainerInspect(d.ctx(), found.Items[0].ID, client.ContainerInspectOptions{})
@@ -400,7 +400,7 @@ func TestSweep(t *testing.T) {
 		t.Fatal(err)
 	}
 	l := lost.Held().Lease
-	if err := os.Remove(filepath.Join(d.opts.Dir, "attempts", "1--1-2")); err != nil || l.Fence != 2 {
+	if err := os.Remove(filepath.Join(d.opts.Dir, "attempts", "1--1-2-0")); err != nil || l.Fence != 2 {
 		t.Fatal(err, l)
 	}
 	held := d.open()

@@ -21,6 +21,8 @@ const maxPrepared = 4096
 type prepared struct {
 	def       job.Definition
 	container types.ContainerProperties // as registered
+	ecs       *types.EcsTaskProperties  // as registered, where there are several containers
+	eks       *types.EksPodProperties   // as registered, where it is for Kubernetes
 	asked     *job.Container            // what the container is to be like; shared by all its jobs
 	platforms []types.PlatformCapability
 	detail    json.RawMessage // what a job that overrides no resource keeps of it
@@ -88,7 +90,15 @@ func prepare(d job.Definition) (*prepared, error) {
 		p.container = *in.ContainerProperties
 		p.asked = asked(&p.container)
 	}
-	p.detail = keepDetail(p, &p.container)
+	switch {
+	case in.EcsProperties != nil:
+		p.ecs = &in.EcsProperties.TaskProperties[0]
+		p.container = taskAsContainer(p.ecs)
+		p.asked = asked(&types.ContainerProperties{JobRoleArn: p.ecs.TaskRoleArn, ExecutionRoleArn: p.ecs.ExecutionRoleArn})
+	case in.EksProperties != nil:
+		p.eks = in.EksProperties.PodProperties
+	}
+	p.detail = keepDetail(p, &p.container, p.ecs)
 	return p, nil
 }
 

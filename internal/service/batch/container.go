@@ -44,6 +44,11 @@ func checkContainer(c *types.ContainerProperties, fargate bool) error {
 			return err
 		}
 	}
+	if fargate {
+		if err := checkFargate(c); err != nil {
+			return err
+		}
+	}
 	if aws.ToString(c.Image) == job.HostImage {
 		return checkHostImage(c)
 	}

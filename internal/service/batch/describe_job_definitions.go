@@ -136,14 +136,23 @@ func describeDefinition(n names, d *job.Definition) (types.JobDefinition, error)
 	if in.ContainerProperties != nil {
 		fillContainer(in.ContainerProperties)
 	}
+	if in.EcsProperties != nil {
+		fillTask(&in.EcsProperties.TaskProperties[0])
+	}
+	orchestration := types.OrchestrationTypeEcs
+	if in.EksProperties != nil {
+		orchestration = types.OrchestrationTypeEks
+	}
 	return types.JobDefinition{
 		JobDefinitionName:            &d.Name,
 		JobDefinitionArn:             aws.String(n.definitionARN(job.Revision(d.Name, d.Revision))),
 		Revision:                     &d.Revision,
 		Status:                       aws.String(activity(d.Active)),
 		Type:                         aws.String(string(in.Type)),
-		ContainerOrchestrationType:   types.OrchestrationTypeEcs,
+		ContainerOrchestrationType:   orchestration,
 		ContainerProperties:          in.ContainerProperties,
+		EcsProperties:                in.EcsProperties,
+		EksProperties:                in.EksProperties,
 		ConsumableResourceProperties: in.ConsumableResourceProperties,
 		Parameters:                   listed(d.Parameters),
 		PlatformCapabilities:         in.PlatformCapabilities,

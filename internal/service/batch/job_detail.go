@@ -14,11 +14,15 @@ import (
 // jobDetail is what a job keeps, beside its spec, for DescribeJobs to echo.
 type jobDetail struct {
 	Container *types.ContainerProperties // without command and environment, which the spec has
+	Ecs       *types.EcsTaskProperties   // of several containers, without what the spec has of each
 	Platforms []types.PlatformCapability
 }
 
 // keepDetail writes the jobDetail of a job with these container properties.
-func keepDetail(p *prepared, c *types.ContainerProperties) json.RawMessage {
+func keepDetail(p *prepared, c *types.ContainerProperties, t *types.EcsTaskProperties) json.RawMessage {
+	if t != nil {
+		return compact(&jobDetail{Ecs: keptTask(t), Platforms: p.platforms})
+	}
 	rest := *c
 	rest.Command, rest.Environment, rest.Image = nil, nil, nil
 	return compact(&jobDetail{Container: &rest, Platforms: p.platforms})
@@ -35,6 +39,9 @@ func (d details) of(spec *job.Spec) (jobDetail, error) {
 	var kept jobDetail
 	if err := restore(spec.Detail, &kept); err != nil {
 		return kept, fault.Wrap(err, fault.Internal, "ServerException", "the record of job %s cannot be read", spec.ID)
+	}
+	if kept.Ecs != nil {
+		fillTask(kept.Ecs)
 	}
 	if kept.Container == nil {
 		kept.Container = &types.ContainerProperties{}
@@ -58,7 +65,7 @@ func describeJob(n names, v *manager.View, kept jobDetail) types.JobDetail {
 		StartedAt:            millis(u.Started),
 		IsCancelled:          &u.Cancelled,
 		IsTerminated:         &u.Terminated,
-		Attempts:             describeAttempts(n, v.Attempts),
+		Attempts:             describeAttempts(n, spec.Pod, v.Attempts),
 		DependsOn:            writeDependencies(spec.Dependencies),
 		Parameters:           listed(spec.Parameters),
 		Tags:                 listed(spec.Tags),
@@ -66,10 +73,14 @@ func describeJob(n names, v *manager.View, kept jobDetail) types.JobDetail {
 		PropagateTags:        &spec.PropagateTags,
 		RetryStrategy:        writeRetry(spec.Retry),
 		ArrayProperties:      describeArray(v),
-		Container:            describeContainer(n, v, kept.Container),
 		ShareIdentifier:      optional(spec.Share),
 
 		ConsumableResourceProperties: writeConsumables(n, spec.Consumables),
+	}
+	if spec.Pod != nil && kept.Ecs != nil {
+		d.EcsProperties = describePod(n, v, kept.Ecs)
+	} else {
+		d.Container = describeContainer(n, v, kept.Container)
 	}
 	if u.Status.Terminal() {
 		d.StoppedAt = millis(u.Stopped)
@@ -121,10 +132,18 @@ func summary(c *job.Counts) map[string]int32 {
 	return m
 }
 
-func describeAttempts(n names, attempts []manager.Attempt) []types.AttemptDetail {
+func describeAttempts(n names, p *job.Pod, attempts []manager.Attempt) []types.AttemptDetail {
 	out := make([]types.AttemptDetail, len(attempts))
 	for i := range attempts {
 		a := &attempts[i]
+		if p != nil {
+			out[i] = types.AttemptDetail{
+				Container: &types.AttemptContainerDetail{NetworkInterfaces: []types.NetworkInterface{}},
+				StartedAt: millis(a.Started), StoppedAt: millis(a.Stopped), StatusReason: optional(a.Why),
+				TaskProperties: []types.AttemptEcsTaskDetails{describeTask(n, p, a)},
+			}
+			continue
+		}
 		c := &types.AttemptContainerDetail{
 			ContainerInstanceArn: optional(n.instanceARN(a.Host)),
 			TaskArn:              optional(n.taskARN(a.Log)),

@@ -153,6 +153,15 @@ func (s *Service) permitDefinition(ctx context.Context, d *job.Definition) error
 	return wire.Permit(ctx, "batch:SubmitJob", s.names.definitionARN(job.Revision(d.Name, d.Revision)))
 }
 
+// passRolesOf is passRoles for whatever a registration names roles in.
+func (s *Service) passRolesOf(ctx context.Context, in *batch.RegisterJobDefinitionInput) error {
+	if in.EcsProperties != nil {
+		c := taskAsContainer(&in.EcsProperties.TaskProperties[0])
+		return s.passRoles(ctx, &c)
+	}
+	return s.passRoles(ctx, in.ContainerProperties)
+}
+
 // passRoles asks whether the caller may hand the roles of a container to its jobs: whoever
 // may run a job with a role may do all that the role may. The roles must exist.
 func (s *Service) passRoles(ctx context.Context, c *types.ContainerProperties) error {

@@ -34,16 +34,16 @@ func TestBadRegistrations(t *testing.T) {
 		"must be 1 to 128": func(in *batch.RegisterJobDefinitionInput) {
 			in.JobDefinitionName = aws.String(strings.Repeat("a", 129))
 		},
-		"type \"cron\" must be":     func(in *batch.RegisterJobDefinitionInput) { in.Type = "cron" },
-		"type multinode is not":     func(in *batch.RegisterJobDefinitionInput) { in.Type = "MULTINODE" },
-		"needs containerProperties": func(in *batch.RegisterJobDefinitionInput) { in.ContainerProperties = nil },
+		"type \"cron\" must be":                    func(in *batch.RegisterJobDefinitionInput) { in.Type = "cron" },
+		"type multinode is not":                    func(in *batch.RegisterJobDefinitionInput) { in.Type = "MULTINODE" },
+		"needs exactly one of containerProperties": func(in *batch.RegisterJobDefinitionInput) { in.ContainerProperties = nil },
 		"nodeProperties is not": func(in *batch.RegisterJobDefinitionInput) {
 			in.NodeProperties = &types.NodeProperties{MainNode: aws.Int32(0), NumNodes: aws.Int32(1), NodeRangeProperties: []types.NodeRangeProperty{}}
 		},
-		"ecsProperties is not": func(in *batch.RegisterJobDefinitionInput) {
+		"exactly one of": func(in *batch.RegisterJobDefinitionInput) {
 			in.EcsProperties = &types.EcsProperties{TaskProperties: []types.EcsTaskProperties{}}
 		},
-		"eksProperties is not": func(in *batch.RegisterJobDefinitionInput) { in.EksProperties = &types.EksProperties{} },
+		"ecsProperties and eksProperties": func(in *batch.RegisterJobDefinitionInput) { in.EksProperties = &types.EksProperties{} },
 		"needs consumableResource and quantity": func(in *batch.RegisterJobDefinitionInput) {
 			in.ConsumableResourceProperties = &types.ConsumableResourceProperties{ConsumableResourceList: []types.ConsumableResourceRequirement{{}}}
 		},
@@ -216,8 +216,8 @@ func TestBadSubmissions(t *testing.T) {
 		"can onlybe submitted to job queue with fair share": func(in *batch.SubmitJobInput) { in.ShareIdentifier = aws.String("s") },
 		"Job with shareIdentifier or schedulingPriority":    func(in *batch.SubmitJobInput) { in.SchedulingPriorityOverride = aws.Int32(1) },
 		"nodeOverrides is not":                              func(in *batch.SubmitJobInput) { in.NodeOverrides = &types.NodeOverrides{} },
-		"ecsPropertiesOverride is not":                      func(in *batch.SubmitJobInput) { in.EcsPropertiesOverride = &types.EcsPropertiesOverride{} },
-		"eksPropertiesOverride is not":                      func(in *batch.SubmitJobInput) { in.EksPropertiesOverride = &types.EksPropertiesOverride{} },
+		"ecsPropertiesOverride should only":                 func(in *batch.SubmitJobInput) { in.EcsPropertiesOverride = &types.EcsPropertiesOverride{} },
+		"eksPropertiesOverride should only":                 func(in *batch.SubmitJobInput) { in.EksPropertiesOverride = &types.EksPropertiesOverride{} },
 		"tag drover:speed is not one":                       func(in *batch.SubmitJobInput) { in.Tags = map[string]string{"drover:speed": "1"} },
 		"tag Drover:stage is not one":                       func(in *batch.SubmitJobInput) { in.Tags = map[string]string{"Drover:stage": "s3://a/b"} },
 		"tag drover:inputs names nothing":                   func(in *batch.SubmitJobInput) { in.Tags = map[string]string{"drover:inputs": ""} },

@@ -24,7 +24,7 @@ func (s *Service) RegisterJobDefinition(ctx context.Context, in *batch.RegisterJ
 	if err != nil {
 		return nil, err
 	}
-	if err := s.passRoles(ctx, in.ContainerProperties); err != nil {
+	if err := s.passRolesOf(ctx, in); err != nil {
 		return nil, err
 	}
 	kept, err := s.m.RegisterDefinition(ctx, d)
@@ -41,24 +41,11 @@ func (s *Service) RegisterJobDefinition(ctx context.Context, in *batch.RegisterJ
 
 // readDefinition checks a registration and puts its words in canonical form.
 func (s *Service) readDefinition(n names, in *batch.RegisterJobDefinitionInput) (job.Definition, error) {
-	d := job.Definition{Active: true}
 	if err := s.checkRegistration(in); err != nil {
-		return d, err
+		return job.Definition{}, err
 	}
-	c := in.ContainerProperties
-	fargate := slices.Contains(in.PlatformCapabilities, types.PlatformCapabilityFargate)
-	if err := checkContainer(c, fargate); err != nil {
-		return d, err
-	}
-	need, err := definitionNeed(c)
+	d, err := readWhatRuns(in)
 	if err != nil {
-		return d, err
-	}
-	variables, err := readVariables(c.Environment)
-	if err != nil {
-		return d, err
-	}
-	if err := checkCommand(c.Command, in.Parameters); err != nil {
 		return d, err
 	}
 	retry, err := readRetry(in.RetryStrategy)
@@ -76,13 +63,9 @@ func (s *Service) readDefinition(n names, in *batch.RegisterJobDefinitionInput) 
 	if err != nil {
 		return d, err
 	}
-	d = job.Definition{
-		Name: *in.JobDefinitionName, Active: true,
-		Image: *c.Image, Command: c.Command, Environment: variables, Need: need,
-		TimeoutSeconds: timeout, Parameters: maps.Clone(in.Parameters), Tags: maps.Clone(in.Tags),
-		PropagateTags: aws.ToBool(in.PropagateTags), Priority: aws.ToInt32(in.SchedulingPriority),
-		Consumables: consumables,
-	}
+	d.Name, d.Active, d.TimeoutSeconds, d.Consumables = *in.JobDefinitionName, true, timeout, consumables
+	d.Parameters, d.Tags = maps.Clone(in.Parameters), maps.Clone(in.Tags)
+	d.PropagateTags, d.Priority = aws.ToBool(in.PropagateTags), aws.ToInt32(in.SchedulingPriority)
 	if retry != nil {
 		d.Retry = *retry
 		in.RetryStrategy = writeRetry(*retry)
@@ -92,6 +75,55 @@ func (s *Service) readDefinition(n names, in *batch.RegisterJobDefinitionInput) 
 	d.Detail = compact(&kept)
 	if limit := s.limits.DefinitionBytes; limit > 0 && len(d.Detail) > limit {
 		return d, invalid("Job definition size must be less than %s, got %d bytes", kib(limit), len(d.Detail))
+	}
+	return d, nil
+}
+
+// readWhatRuns reads the one of the properties that a definition has: what its jobs run.
+func readWhatRuns(in *batch.RegisterJobDefinitionInput) (d job.Definition, err error) {
+	if err := checkCommand(nil, in.Parameters); err != nil {
+		return d, err
+	}
+	onFargate := slices.Contains(in.PlatformCapabilities, types.PlatformCapabilityFargate)
+	switch {
+	case in.EksProperties != nil:
+		return d, checkEks(in)
+	case in.EcsProperties != nil:
+		return readEcs(in.EcsProperties, onFargate)
+	}
+	c := in.ContainerProperties
+	if err := checkContainer(c, onFargate); err != nil {
+		return d, err
+	}
+	d.Image, d.Command = *c.Image, c.Command
+	if d.Need, err = definitionNeed(c); err != nil {
+		return d, err
+	}
+	if onFargate {
+		if err := checkFargateRole(c.ExecutionRoleArn); err != nil {
+			return d, err
+		}
+		if err := checkFargateSize(d.Need); err != nil {
+			return d, err
+		}
+	}
+	if d.Environment, err = readVariables(c.Environment); err != nil {
+		return d, err
+	}
+	return d, checkCommand(c.Command, nil)
+}
+
+// readEcs reads ecsProperties into a definition.
+func readEcs(e *types.EcsProperties, onFargate bool) (d job.Definition, err error) {
+	if d.Pod, err = readPod(e, onFargate); err != nil {
+		return d, err
+	}
+	d.Image, d.Need = d.Pod.Members[0].Image, d.Pod.Need()
+	if onFargate {
+		if err := checkFargateRole(e.TaskProperties[0].ExecutionRoleArn); err != nil {
+			return d, err
+		}
+		return d, checkFargateSize(d.Need)
 	}
 	return d, nil
 }
@@ -107,15 +139,17 @@ func (s *Service) checkRegistration(in *batch.RegisterJobDefinitionInput) (err e
 	if in.Type == types.JobDefinitionTypeMultinode {
 		return notBuilt("type multinode")
 	}
-	if m := present(
-		"nodeProperties", in.NodeProperties != nil,
-		"ecsProperties", in.EcsProperties != nil,
-		"eksProperties", in.EksProperties != nil,
-	); m != "" {
-		return notBuilt(m)
+	if in.NodeProperties != nil {
+		return notBuilt("nodeProperties")
 	}
-	if in.ContainerProperties == nil {
-		return invalid("a job definition of type container needs containerProperties")
+	given := 0
+	for _, is := range []bool{in.ContainerProperties != nil, in.EcsProperties != nil, in.EksProperties != nil} {
+		if is {
+			given++
+		}
+	}
+	if given != 1 {
+		return invalid("a job definition of type container needs exactly one of containerProperties, ecsProperties and eksProperties")
 	}
 	for i, p := range in.PlatformCapabilities {
 		if in.PlatformCapabilities[i], err = word("platformCapabilities", p, types.PlatformCapabilityEc2, types.PlatformCapabilityFargate); err != nil {

@@ -44,6 +44,9 @@ func (s *Service) SubmitJob(ctx context.Context, in *batch.SubmitJobInput) (*bat
 	if err := s.passRoles(ctx, &p.container); err != nil {
 		return nil, err
 	}
+	if p.eks != nil {
+		return nil, refuseEks(p, in)
+	}
 	spec, err := s.resolve(p, in)
 	if err != nil {
 		return nil, err
@@ -85,12 +88,8 @@ func readShare(q *job.Queue, in *batch.SubmitJobInput) (string, error) {
 
 // checkSubmission checks what needs neither queue nor definition.
 func (s *Service) checkSubmission(in *batch.SubmitJobInput) error {
-	if m := present(
-		"ecsPropertiesOverride", in.EcsPropertiesOverride != nil,
-		"eksPropertiesOverride", in.EksPropertiesOverride != nil,
-		"nodeOverrides", in.NodeOverrides != nil,
-	); m != "" {
-		return notBuilt(m)
+	if in.NodeOverrides != nil {
+		return notBuilt("nodeOverrides")
 	}
 	if !job.ValidJobName(*in.JobName) {
 		return invalid("Error executing request, Exception : Job name should match valid pattern: %q must be 1 to 128 letters, digits, - and _, the first a letter or digit", *in.JobName)
@@ -188,9 +187,20 @@ func (s *Service) resolve(p *prepared, in *batch.SubmitJobInput) (*job.Spec, err
 	if err := checkPriority("schedulingPriorityOverride", in.SchedulingPriorityOverride); err != nil {
 		return nil, err
 	}
+	if err := checkOverridesFit(p, in); err != nil {
+		return nil, err
+	}
 	detail := p.detail
 	var err error
-	if o := in.ContainerOverrides; o != nil {
+	if p.ecs != nil {
+		var kept *types.EcsTaskProperties
+		if over.Members, kept, err = overridePod(p, in.EcsPropertiesOverride); err != nil {
+			return nil, err
+		}
+		if len(over.Members) > 0 {
+			detail = keepDetail(p, nil, kept)
+		}
+	} else if o := in.ContainerOverrides; o != nil {
 		over.Command = o.Command
 		if over.Environment, err = readVariables(o.Environment); err != nil {
 			return nil, err
@@ -212,6 +222,11 @@ func (s *Service) resolve(p *prepared, in *batch.SubmitJobInput) (*job.Spec, err
 	if err != nil {
 		return nil, err
 	}
+	if slices.Contains(p.platforms, types.PlatformCapabilityFargate) {
+		if err := checkFargateSize(spec.Need); err != nil {
+			return nil, err
+		}
+	}
 	spec.Detail = detail
 	spec.Container = p.asked
 	if in.ArrayProperties != nil && in.ArrayProperties.Size != nil {
@@ -221,6 +236,19 @@ func (s *Service) resolve(p *prepared, in *batch.SubmitJobInput) (*job.Spec, err
 		}
 	}
 	return &spec, nil
+}
+
+// checkOverridesFit refuses overrides of another kind of definition than the job has.
+func checkOverridesFit(p *prepared, in *batch.SubmitJobInput) error {
+	switch {
+	case p.ecs != nil && in.ContainerOverrides != nil:
+		return invalid(errorExecuting + "containerOverrides should not be set for a job definition with ecsProperties; use ecsPropertiesOverride.")
+	case p.ecs == nil && in.EcsPropertiesOverride != nil:
+		return invalid(errorExecuting + "ecsPropertiesOverride should only be set for a job definition with ecsProperties; use containerOverrides.")
+	case in.EksPropertiesOverride != nil:
+		return invalid(errorExecuting + "eksPropertiesOverride should only be set for Batch on EKS jobs; use containerOverrides.")
+	}
+	return nil
 }
 
 // overrideNeed reads what a submission asks for in place of its definition, and what the
@@ -250,7 +278,7 @@ func overrideNeed(p *prepared, o *types.ContainerOverrides) (over resource.Vecto
 	if old.MemoryMiB != 0 && !requires(c.ResourceRequirements, types.ResourceTypeMemory) {
 		over.MemoryMiB, c.Memory = old.MemoryMiB, o.Memory
 	}
-	return over, keepDetail(p, &c), nil
+	return over, keepDetail(p, &c, nil), nil
 }
 
 func requires(list []types.ResourceRequirement, kind types.ResourceType) bool {

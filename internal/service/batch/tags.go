@@ -82,6 +82,9 @@ func readJobTags(spec *job.Spec, tags map[string]string) error {
 func readData(spec *job.Spec, tags map[string]string) error {
 	inputs, hasInputs := tags[job.InputsTag]
 	outputs, hasOutputs := tags[job.OutputsTag]
+	if (hasInputs || hasOutputs || spec.Stage != "") && spec.Pod != nil {
+		return invalid("tags %s, %s and %s are for jobs of one container", stageTag, job.InputsTag, job.OutputsTag)
+	}
 	if (hasInputs || hasOutputs) && spec.Stage != "" {
 		return invalid("tag %s cannot be combined with %s and %s: a job of drover map has its data from its plan", stageTag, job.InputsTag, job.OutputsTag)
 	}

@@ -158,9 +158,8 @@ func (r *reporter) next() *batch {
 			rest = append(rest, n)
 			continue
 		}
-		if n.exit && n.report.Exit.Code != nil && n.a.log.silent() {
-			// What ran has a stream, also if it had nothing to say: Luigi reads that of a failed job.
-			b.reports.Logs = append(b.reports.Logs, link.Chunk{Lease: n.a.lease, Stream: n.a.asg.Log})
+		if n.exit {
+			b.reports.Logs = append(b.reports.Logs, n.a.silent(n.report.Exit)...)
 		}
 		b.notices = append(b.notices, n)
 		b.reports.Reports = append(b.reports.Reports, n.report)
@@ -171,6 +170,21 @@ func (r *reporter) next() *batch {
 		return nil
 	}
 	return b
+}
+
+// silent gives an empty chunk for each member that ran and said nothing: what ran has a
+// stream, which Luigi reads of a failed job.
+func (a *attempt) silent(x *job.Exit) (chunks []link.Chunk) {
+	for i, m := range a.members {
+		ran := x.Code != nil
+		if i < len(x.Members) {
+			ran = x.Members[i].Ran
+		}
+		if ran && m.log.silent() {
+			chunks = append(chunks, link.Chunk{Lease: a.lease, Stream: m.stream()})
+		}
+	}
+	return chunks
 }
 
 // reportLoop sends one request after the other; there is no timer in it.

@@ -145,7 +145,7 @@ func (m *Manager) Outlook(ctx context.Context, after int64) (*forecast.Outlook, 
 	return o, nil
 }
 
-// Foresee adds forecasts to views of units that wait or run.
+// Foresee adds places in the queue and forecasts to views of units that wait or run.
 func (m *Manager) Foresee(ctx context.Context, views []View) error {
 	newest, any := int64(0), false
 	for i := range views {
@@ -154,6 +154,9 @@ func (m *Manager) Foresee(ctx context.Context, views []View) error {
 	}
 	if !any {
 		return nil
+	}
+	if err := m.locate(ctx, views); err != nil {
+		return err
 	}
 	o, err := m.Outlook(ctx, newest)
 	if err != nil {
@@ -166,6 +169,26 @@ func (m *Manager) Foresee(ctx context.Context, views []View) error {
 			position = v.Wait.Position
 		}
 		v.Forecast = foreseen(o, v.Key, v.Index, v.Spec.Queue, v.Unit.Status, v.Counts, position)
+	}
+	return nil
+}
+
+// locate says at which place units wait, each with a question of its own: to answer one takes
+// as long as millions of jobs wait.
+func (m *Manager) locate(ctx context.Context, views []View) error {
+	for i := range views {
+		v := &views[i]
+		if v.Wait == nil {
+			continue
+		}
+		err := m.ask(ctx, func(c *Core) {
+			if w := c.Explain(v.Spec.ID, v.Index, m.instant().Wall); w != nil {
+				v.Wait = w
+			}
+		})
+		if err != nil {
+			return err
+		}
 	}
 	return nil
 }

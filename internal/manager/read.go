@@ -68,7 +68,7 @@ func (m *Manager) explain(ctx context.Context, views []View) error {
 	return m.ask(ctx, func(c *Core) {
 		for i := range views {
 			if s := views[i].Unit.Status; s == job.Runnable || s == job.Pending {
-				views[i].Wait = c.Explain(views[i].Spec.ID, views[i].Index, m.instant().Wall)
+				views[i].Wait = c.Why(views[i].Spec.ID, views[i].Index, m.instant().Wall)
 			}
 		}
 	})

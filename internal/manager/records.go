@@ -7,6 +7,7 @@ import (
 
 	"drover/internal/core/fault"
 	"drover/internal/core/job"
+	"drover/internal/core/sched"
 )
 
 // CreateQueue adds a job queue.
@@ -183,8 +184,14 @@ func retag(old, set map[string]string, remove []string) map[string]string {
 	return tags
 }
 
-// Explain says why a unit in memory waits; nil if it does not, or is not there.
-func (c *Core) Explain(id job.ID, i int32, now int64) *Wait {
+// Explain says why a unit in memory waits, and at which place; nil if it does not, or is not
+// there. To find the place it looks at all that wait with it.
+func (c *Core) Explain(id job.ID, i int32, now int64) *Wait { return c.explain(id, i, now, true) }
+
+// Why is Explain without the place.
+func (c *Core) Why(id job.ID, i int32, now int64) *Wait { return c.explain(id, i, now, false) }
+
+func (c *Core) explain(id job.ID, i int32, now int64, place bool) *Wait {
 	e := c.peekID(id)
 	if _, node := job.NodeOf(i); node {
 		i = job.Whole // a node waits with its job
@@ -210,7 +217,12 @@ func (c *Core) Explain(id job.ID, i int32, now int64) *Wait {
 	case job.Pending:
 		return e.dependencyWait(i)
 	case job.Runnable:
-		r := c.sched.Explain(e.spec.Queue, e.demand(i), job.Ref{Key: e.spec.Key, Index: i}, now)
+		var r sched.Reason
+		if place {
+			r = c.sched.Explain(e.spec.Queue, e.demand(i), job.Ref{Key: e.spec.Key, Index: i}, now)
+		} else {
+			r = c.sched.Why(e.spec.Queue, e.demand(i), now)
+		}
 		return &Wait{Code: r.Code, Reason: r.Text, Remedy: r.Remedy, Position: r.Position}
 	}
 	return nil

@@ -35,7 +35,7 @@ func (c *Core) limitWaits(now Instant) {
 		}
 		ref := job.Ref{Key: front[0].Key, Index: front[0].Index}
 		e := c.peek(ref.Key)
-		code := c.sched.Explain(name, e.demand(ref.Index), ref, now.Wall).Code
+		code := c.sched.Why(name, e.demand(ref.Index), now.Wall).Code
 		h := c.heads[name]
 		if h.ref != ref || h.reason != code {
 			h = head{ref, code, now.Mono}

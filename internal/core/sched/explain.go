@@ -42,9 +42,36 @@ func (r Reason) remedy(text string) Reason {
 	return r
 }
 
-// Explain says why a unit waits in a queue, as of now. Of several environments the one that
-// comes closest to running it explains.
+// Explain says why a unit waits in a queue, and where in it.
 func (s *State) Explain(queueName string, d Demand, r job.Ref, now int64) Reason {
+	why := s.Why(queueName, d, now)
+	why.Position = s.position(queueName, &d, r)
+	return why
+}
+
+// position is a unit's place among those of its share, from 1; 0 if it does not wait. It
+// looks at all that wait there.
+func (s *State) position(queueName string, d *Demand, r job.Ref) int64 {
+	q := s.queue(queueName)
+	if q == nil {
+		return 0
+	}
+	c, sh := s.intern(d), q.share(d.Share)
+	if int(c) >= len(sh.fifos) || sh.fifos[c] == nil {
+		return 0
+	}
+	for _, again := range [2]bool{true, false} {
+		order := Order(r.Key, again)
+		if i, ok := sh.fifos[c].find(order); ok && sh.fifos[c].recs[i].kids != dead {
+			return s.ahead(q, sh, c, order, sh.fifos[c].recs[i].since) + 1
+		}
+	}
+	return 0
+}
+
+// Why says why units of a demand wait in a queue, as of now. Of several environments the
+// one that comes closest to running them explains.
+func (s *State) Why(queueName string, d Demand, now int64) Reason {
 	q := s.queue(queueName)
 	if q == nil {
 		return because(CodeDisabled, "the job queue %s does not exist any more", queueName).remedy("terminate the job")
@@ -60,15 +87,6 @@ func (s *State) Explain(queueName string, d Demand, r job.Ref, now int64) Reason
 	for _, name := range q.Environments {
 		if b, n := x.check(name); n > rank {
 			best, rank = b, n
-		}
-	}
-	if int(c) < len(sh.fifos) && sh.fifos[c] != nil {
-		for _, again := range [2]bool{true, false} {
-			order := Order(r.Key, again)
-			if i, ok := sh.fifos[c].find(order); ok && sh.fifos[c].recs[i].kids != dead {
-				best.Position = s.ahead(q, sh, c, order, sh.fifos[c].recs[i].since) + 1
-				break
-			}
 		}
 	}
 	return best

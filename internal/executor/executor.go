@@ -37,6 +37,7 @@ type Attempt struct {
 	Mounts    []Mount        // folders of the worker that a container sees; processes see the host's
 
 	HostNetwork bool // the container must share the host's network
+	WantAddress bool // somebody must reach the container: Held tells its address
 
 	Shared *Shared // what the containers of a pod have in common; nil = this is the only one
 }
@@ -104,8 +105,9 @@ type Held struct {
 	Member  int32
 	Started time.Time
 	Note    []byte
-	Acked   int64 // output bytes acknowledged so far; output continues after them
-	Mark    int64 // the worker's number given with that acknowledgement
+	Address string // IPv4 of a container that WantAddress; "" if it has none of its own
+	Acked   int64  // output bytes acknowledged so far; output continues after them
+	Mark    int64  // the worker's number given with that acknowledgement
 }
 
 // ID names what the handle is of.

@@ -228,6 +228,7 @@ func (c *Core) holdGang(e *entry, now Instant) {
 // seat tells a node of its place.
 func (e *entry) seat(n int32) *job.Seat {
 	s := &job.Seat{Node: n, Main: e.spec.Nodes.Main, Count: e.spec.Nodes.Count}
+	s.Together = !slices.ContainsFunc(e.nodes, func(u job.Unit) bool { return u.Host != e.nodes[n].Host })
 	if n != s.Main {
 		s.MainAddress = e.nodes[s.Main].Address
 	}

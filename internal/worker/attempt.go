@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -42,6 +43,8 @@ type attempt struct {
 
 	members []*member     // one, or those of the pod
 	changed chan struct{} // of a pod: something happened to it
+
+	address string // of a node that shares the host's network: at which the other nodes reach it
 
 	// Guarded by worker.mu.
 	phase   phase
@@ -111,12 +114,13 @@ type note struct {
 	Token      string         `json:"token"` // for them
 	BytesIn    int64          `json:"bytesIn,omitempty"`
 	WantsOut   bool           `json:"wantsOut,omitempty"`
-	Moved      bool           `json:"moved,omitempty"` // its data is moved with credentials of their own
+	Address    string         `json:"address,omitempty"` // of a node
+	Moved      bool           `json:"moved,omitempty"`   // its data is moved with credentials of their own
 }
 
 // note writes what the next worker needs to know of the attempt.
 func (a *attempt) note() ([]byte, error) {
-	n := note{Assignment: a.asg, Folder: a.folderName(), Path: a.grant.path, Token: a.folder.token, BytesIn: a.bytesIn.Load(), WantsOut: a.wantsOut, Moved: a.mover != nil}
+	n := note{Assignment: a.asg, Folder: a.folderName(), Path: a.grant.path, Token: a.folder.token, BytesIn: a.bytesIn.Load(), WantsOut: a.wantsOut, Address: a.address, Moved: a.mover != nil}
 	n.Assignment.Command, n.Assignment.Variables = nil, nil
 	return json.Marshal(n)
 }
@@ -198,6 +202,7 @@ func (w *worker) adopted(h executor.Handle, out *sink) *attempt {
 	w.join(a.members[held.Member], h)
 	a.folder = w.folders.adopt(n.Folder)
 	a.wantsOut = n.WantsOut
+	a.address = n.Address
 	a.bytesIn.Store(n.BytesIn)
 	a.grant = w.grants.add(a.lease, n.Path, n.Token, nil)
 	if n.Moved {
@@ -288,7 +293,7 @@ func (w *worker) waitSink(a *attempt) *sink {
 // started reports that the command runs.
 func (w *worker) started(a *attempt, h executor.Handle) {
 	if at := h.Held().Started; !at.IsZero() {
-		w.reports.add(&notice{a: a, report: job.Report{Lease: a.lease, Started: true, At: at.UnixMicro()}})
+		w.reports.add(&notice{a: a, report: job.Report{Lease: a.lease, Started: true, At: at.UnixMicro(), Address: cmp.Or(a.address, h.Held().Address)}})
 	}
 }
 
@@ -514,6 +519,9 @@ func (w *worker) prepare(a *attempt) (executor.Attempt, *job.Exit) {
 	}
 	if err := w.declaredIn(a, f); err != nil {
 		return fail(job.CauseStageIn, err.Error())
+	}
+	if a.asg.Seat != nil {
+		w.seat(a, &spec)
 	}
 	if spec.Environment, err = w.environment(a, a.whole()); err != nil {
 		return fail(job.CauseStart, err.Error())

@@ -29,7 +29,7 @@ func (w *worker) box(a *attempt, spec *executor.Attempt) {
 	if spec.Container == nil {
 		spec.Container = a.asg.Container
 	}
-	spec.HostNetwork = w.door.loopback()
+	spec.HostNetwork = spec.HostNetwork || w.door.loopback()
 	if a.asg.Inputs+a.asg.Outputs != "" {
 		spec.BoxDir = boxWork
 		spec.Mounts = []executor.Mount{{Host: a.folder.work(), Path: boxWork}}

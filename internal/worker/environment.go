@@ -66,7 +66,9 @@ func (w *worker) environment(a *attempt, p part) ([]string, error) {
 		"AWS_EC2_METADATA_DISABLED=true",
 		"DROVER_ATTEMPT_FENCE="+strconv.FormatUint(uint64(asg.Fence), 10),
 	)
-	if asg.Ref.Index != job.Whole {
+	if s := asg.Seat; s != nil {
+		env = append(env, seatVariables(s, a.address)...)
+	} else if asg.Ref.Index != job.Whole {
 		env = append(env,
 			"AWS_BATCH_JOB_ARRAY_INDEX="+strconv.Itoa(int(asg.Child())),
 			"AWS_BATCH_JOB_ARRAY_SIZE="+strconv.Itoa(int(asg.Size)))

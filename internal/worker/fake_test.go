@@ -54,6 +54,7 @@ type manager struct {
 	hellos   []link.Hello
 	logs     map[string][]string // stream → lines by number
 	started  map[job.Lease]int
+	address  map[job.Lease]string // as the start said
 	exits    map[job.Lease][]job.Exit
 	order    []string // what happened, for order checks
 	refuse   map[job.Lease]string
@@ -68,7 +69,7 @@ type manager struct {
 
 func newManager() *manager {
 	return &manager{
-		wake: make(chan struct{}), logs: map[string][]string{}, started: map[job.Lease]int{}, exits: map[job.Lease][]job.Exit{},
+		wake: make(chan struct{}), logs: map[string][]string{}, started: map[job.Lease]int{}, address: map[job.Lease]string{}, exits: map[job.Lease][]job.Exit{},
 		refuse: map[job.Lease]string{}, drop: map[job.Lease]bool{},
 		creds: func(l job.Lease) *link.Credentials {
 			return &link.Credentials{AccessKeyID: "ASIATEST", SecretAccessKey: "secret", SessionToken: fmt.Sprint("fence-", l.Fence), Expires: time.Now().Add(time.Hour).UnixMicro()}
@@ -171,6 +172,7 @@ func (m *manager) Report(_ context.Context, r link.Reports) (link.Outcome, error
 		}
 		if rep.Started {
 			m.started[rep.Lease]++
+			m.address[rep.Lease] = rep.Address
 			m.order = append(m.order, fmt.Sprintf("started %d", rep.Lease.Fence))
 		}
 		if rep.Exit != nil {

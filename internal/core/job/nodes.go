@@ -306,4 +306,5 @@ type Seat struct {
 	Main        int32  `json:"main"`
 	Count       int32  `json:"count"`
 	MainAddress string `json:"mainAddress,omitempty"` // of the main node; "" for itself
+	Together    bool   `json:"together,omitempty"`    // all nodes are on this host
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -69,7 +71,7 @@ func (h *handle) keep(r *record) {
 	s := r.get()
 	acked, mark := r.numbers()
 	h.rec, h.id, h.name = r, s.id(), s.Container
-	h.held = executor.Held{Lease: s.Lease, Member: s.Member, Note: s.Note, Acked: acked, Mark: mark}
+	h.held = executor.Held{Lease: s.Lease, Member: s.Member, Note: s.Note, Address: s.Address, Acked: acked, Mark: mark}
 	if s.Started != 0 {
 		h.held.Started = time.UnixMicro(s.Started)
 	}
@@ -112,7 +114,11 @@ func (h *handle) begin(a executor.Attempt) *job.Exit {
 	if err != nil {
 		return h.failed("CannotStartContainerError: ", err)
 	}
-	h.running(time.Now())
+	at, address := time.Now(), ""
+	if a.WantAddress && !a.HostNetwork {
+		address = h.address(ctx)
+	}
+	h.running(at, address)
 	return nil
 }
 
@@ -173,14 +179,37 @@ func (h *handle) mine(ctx context.Context) bool {
 	return c.Config != nil && c.Config.Labels[labelLease] == leaseLabel(h.id) && c.Config.Labels[labelHost] == h.x.opts.Host
 }
 
+// address asks the engine for the address of the container that was just started; "" if it
+// has none, or has ended already.
+func (h *handle) address(ctx context.Context) (address string) {
+	err := h.x.patiently(ctx, startFor, func(ctx context.Context) error {
+		found, err := h.x.api.ContainerInspect(ctx, h.name, client.ContainerInspectOptions{})
+		if err != nil || found.Container.NetworkSettings == nil {
+			return err
+		}
+		networks := found.Container.NetworkSettings.Networks
+		for _, name := range slices.Sorted(maps.Keys(networks)) {
+			if ip := networks[name].IPAddress; ip.IsValid() {
+				address = ip.String()
+				return nil
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		h.x.log.Warn("a container's address cannot be found", "container", h.name, "error", err)
+	}
+	return address
+}
+
 // running notes that the container runs, and when its time will be over.
-func (h *handle) running(at time.Time) {
+func (h *handle) running(at time.Time, address string) {
 	at = time.UnixMicro(at.UnixMicro()) // as it is kept
-	if err := h.rec.change(func(s *said) { s.Started = at.UnixMicro() }); err != nil {
+	if err := h.rec.change(func(s *said) { s.Started, s.Address = at.UnixMicro(), address }); err != nil {
 		h.x.log.Error("a container's start is not kept", "container", h.name, "error", err)
 	}
 	h.mu.Lock()
-	h.held.Started = at
+	h.held.Started, h.held.Address = at, address
 	h.mu.Unlock()
 	h.watchTime()
 }

@@ -43,6 +43,7 @@ type said struct {
 	Note      []byte        `json:"note,omitempty"`
 	Timeout   time.Duration `json:"timeout,omitempty"`
 	Started   int64         `json:"started,omitempty"` // µs; 0 = not known to run
+	Address   string        `json:"address,omitempty"` // on its network, where that was asked for
 	Stop      job.Cause     `json:"stop,omitempty"`    // it was asked to end
 	KillAt    int64         `json:"killAt,omitempty"`  // µs; when it is not asked any more
 	End       *job.Exit     `json:"end,omitempty"`

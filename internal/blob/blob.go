@@ -13,7 +13,7 @@
 //     a *Damage that names the first bad offset. Get reads its first block before it
 //     returns, so that damage there is an error and no cut answer.
 //   - Open readers outlive Delete: they go on to their end.
-//   - Bounded: a Put and a reader hold one block each, whatever the size of the content.
+//   - Bounded: a Put and a reader hold a few blocks each, whatever the size of the content.
 package blob
 
 import (
@@ -53,13 +53,19 @@ type Store interface {
 	Put(ctx context.Context, r io.Reader, size int64) (Info, error)
 	// Get opens length bytes from offset on; length -1 means to the end. A range that
 	// leaves the content is an error. The caller closes the reader.
-	Get(ctx context.Context, id ID, offset, length int64) (io.ReadCloser, error)
+	Get(ctx context.Context, id ID, offset, length int64) (Reader, error)
 	// Delete removes a content or a temporary; what does not exist is no error.
 	Delete(ctx context.Context, id ID) error
 	// Scan gives what is stored in the order of ids, from after on (exclusive).
 	Scan(ctx context.Context, after ID) iter.Seq2[Entry, error]
 	// Close releases what the store holds; open readers go on.
 	Close() error
+}
+
+// Reader gives the verified bytes of a range.
+type Reader interface {
+	io.ReadCloser
+	Size() int64 // of the whole content
 }
 
 var (

@@ -58,6 +58,8 @@ func rooms() []room {
 
 		{"blob", ports, "", ""},
 		{"blob/disk", ports, "blob", system},
+		{"blob/s3", ports, "blob core/fault link/external", awsSDK + " github.com/aws/aws-sdk-go-v2/service/s3 github.com/aws/smithy-go"},
+		{"blob/sealed", ports, "blob", ""},
 		{"blob/blobtest", proofs, "blob", ""},
 
 		{"wire", ports, "core/... wire/authz wire/sigv4", ""},
@@ -69,6 +71,7 @@ func rooms() []room {
 		{"wire/wiretest", proofs, "core/... wire wire/...", awsSDK + " github.com/aws/aws-sdk-go-v2/credentials " + compare},
 
 		{"link", ports, "core/... wire/sigv4", ""},
+		{"link/external", ports, "core/fault wire/certs", awsSDK + " github.com/aws/aws-sdk-go-v2/config github.com/aws/aws-sdk-go-v2/credentials github.com/aws/aws-sdk-go-v2/service/s3 github.com/aws/smithy-go"},
 		{"link/objects", ports, "core/... wire/sigv4", ""},
 
 		{"executor", ports, "core/...", ""},
@@ -86,7 +89,7 @@ func rooms() []room {
 		{"service/batch", services, "core/... wire manager", awsSDK + " github.com/aws/aws-sdk-go-v2/service/batch"},
 		{"service/logs", services, "core/... wire store", awsSDK + " github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs github.com/klauspost/compress/zstd"},
 		{"service/native", services, "core/... wire manager", ""},
-		{"service/s3", services, "core/... wire wire/authz wire/sigv4 store blob blob/disk", awsSDK + " github.com/aws/aws-sdk-go-v2/service/s3 github.com/aws/aws-sdk-go-v2/service/batch " + system +
+		{"service/s3", services, "core/... wire wire/authz wire/sigv4 store blob blob/disk link/external", awsSDK + " github.com/aws/aws-sdk-go-v2/service/s3 github.com/aws/aws-sdk-go-v2/service/batch " + system +
 			" github.com/versity/versitygw github.com/gofiber/fiber/v3 github.com/valyala/fasthttp"},
 		{"service/iam", services, "core/... wire wire/authz wire/authz/policy wire/keys wire/sigv4 store", awsSDK + " github.com/aws/aws-sdk-go-v2/service/iam"},
 		{"service/sts", services, "core/... wire wire/authz wire/authz/policy wire/keys", awsSDK + " github.com/aws/aws-sdk-go-v2/service/sts"},
@@ -101,7 +104,7 @@ func rooms() []room {
 }
 
 // below is everything under the roof.
-const below = "core/... store blob blob/disk wire wire/authz wire/authz/policy wire/sigv4 wire/keys wire/certs link link/... executor executor/launcher executor/process executor/docker executor/docker/inside manager worker " +
+const below = "core/... store blob blob/disk blob/s3 blob/sealed wire wire/authz wire/authz/policy wire/sigv4 wire/keys wire/certs link link/... executor executor/launcher executor/process executor/docker executor/docker/inside manager worker " +
 	"service/batch service/iam service/logs service/native service/s3 service/sts"
 
 // outside are folders that use the house and are not part of it. Nothing may import them

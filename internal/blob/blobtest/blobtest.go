@@ -60,7 +60,11 @@ func get(ctx context.Context, s blob.Store, id blob.ID, offset, length int64) ([
 		return nil, err
 	}
 	defer r.Close()
-	return io.ReadAll(r)
+	p, err := io.ReadAll(r)
+	if err == nil && length < 0 && r.Size() != offset+int64(len(p)) {
+		err = fmt.Errorf("the reader says the content has %d bytes", r.Size())
+	}
+	return p, err
 }
 
 // sizes lie around the borders of blocks.

@@ -147,7 +147,7 @@ func (s *Store) append(f *os.File, path string, p []byte) error {
 }
 
 // Get implements blob.Store.
-func (s *Store) Get(ctx context.Context, id blob.ID, offset, length int64) (io.ReadCloser, error) {
+func (s *Store) Get(ctx context.Context, id blob.ID, offset, length int64) (blob.Reader, error) {
 	path := s.path(id)
 	if path == "" || strings.HasSuffix(path, unfinished) {
 		return nil, blob.ErrNotFound
@@ -258,6 +258,9 @@ func (r *reader) fill() error {
 	r.ready = p[r.pos-start : min(length, r.end-start)]
 	return nil
 }
+
+// Size implements blob.Reader.
+func (r *reader) Size() int64 { return r.size }
 
 // Read implements io.Reader.
 func (r *reader) Read(p []byte) (int, error) {

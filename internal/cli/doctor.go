@@ -15,6 +15,7 @@ import (
 // doctorCommand is `drover doctor`.
 type doctorCommand struct {
 	Account string `default:"000000000000" hidden:"" help:"Account number of the server."`
+	Keys    string `name:"objects-key" type:"path" placeholder:"FILE" help:"Key file of a stopped server's encrypted objects."`
 	Rate    int64  `default:"64" placeholder:"MiB" help:"What to read a second at most while the server runs (default ${default})."`
 }
 
@@ -38,7 +39,7 @@ func (c *doctorCommand) Run(ctx context.Context, sh *shell, g *globals) error {
 	found := &server.Checkup{}
 	err := os.ErrNotExist
 	if _, stat := os.Stat(g.Data); stat == nil || g.Endpoint == "" {
-		found, err = server.Doctor(ctx, g.Data, c.Account)
+		found, err = server.Doctor(ctx, g.Data, c.Account, server.Contents{KeyFile: c.Keys})
 	}
 	live := errors.Is(err, server.ErrRuns) || g.Endpoint != "" && errors.Is(err, os.ErrNotExist)
 	if live {

@@ -25,6 +25,8 @@ const Version = "0.1.0"
 type serveCommand struct {
 	Listen   string        `default:"127.0.0.1:4580" placeholder:"HOST:PORT" help:"Address of the API (default ${default}); port 0 takes a free one."`
 	Gates    gateFlags     `embed:""`
+	Objects  string        `placeholder:"s3://BUCKET/PREFIX?endpoint=URL" help:"Keep the contents of objects in an S3 of your own; names, versions and events stay here."`
+	Keys     string        `name:"objects-key" type:"path" placeholder:"FILE" help:"Encrypt the contents of objects with the keys of this file."`
 	Account  string        `default:"000000000000" placeholder:"DIGITS" help:"Account number in ARNs (default ${default})."`
 	Limits   string        `enum:"drover,aws" default:"drover" help:"Quotas: drover (arrays to 1,000,000) or aws (exactly those of AWS Batch) (default ${default})."`
 	Retain   time.Duration `default:"720h" placeholder:"D" help:"How long ended jobs and their logs are kept (default 30 days)."`
@@ -41,6 +43,11 @@ func (*serveCommand) Help() string {
   drover serve
   drover serve --data /var/lib/drover --listen 127.0.0.1:4580
   drover serve --tls-listen 0.0.0.0:4582 --host batch.example.org   for other hosts; drover certs tells how they trust it
+
+Objects are files of the data folder, or elsewhere, and encrypted if you like; both are chosen when the folder is new:
+
+  drover serve --objects 's3://bucket/prefix?endpoint=https://minio.example.org:9000'
+  (umask 077; head -c 32 /dev/urandom | base64 > keys) && drover serve --objects-key keys
 
 Then, in another shell:  eval "$(drover env)"  and  aws batch describe-job-queues. SIGTERM ends the server and leaves running jobs running; drover stop --jobs ends them too.`
 }
@@ -100,7 +107,7 @@ func (c *serveCommand) Run(ctx context.Context, sh *shell, g *globals) error {
 		level = slog.LevelDebug
 	}
 	opt := server.Options{
-		Data: g.Data, Listen: c.Listen, Gates: gates, Account: c.Account, Region: region(sh), Limits: limits, Retain: c.Retain,
+		Data: g.Data, Listen: c.Listen, Gates: gates, Contents: server.Contents{Address: c.Objects, KeyFile: c.Keys}, Account: c.Account, Region: region(sh), Limits: limits, Retain: c.Retain,
 		Embedded: c.Embedded, Drain: c.Drain, Version: Version,
 		Log: slog.New(slog.NewTextHandler(sh.err, &slog.HandlerOptions{Level: level})),
 		Ready: func(endpoint string) {

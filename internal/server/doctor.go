@@ -43,8 +43,9 @@ type Database struct {
 const maxDamaged = 10_000
 
 // Doctor reads everything in a data folder whose server does not run, compares every
-// checksum, and removes contents that no object names. It changes nothing else.
-func Doctor(ctx context.Context, data, account string) (*Checkup, error) {
+// checksum, and removes contents that no object names. It changes nothing else. Where the
+// contents are it knows; encrypted ones need their key file.
+func Doctor(ctx context.Context, data, account string, at Contents) (*Checkup, error) {
 	if _, err := os.Stat(data); err != nil {
 		return nil, fmt.Errorf("there is no data folder: %w", err)
 	}
@@ -68,7 +69,10 @@ func Doctor(ctx context.Context, data, account string) (*Checkup, error) {
 	if _, err := os.Stat(filepath.Join(objects, "objects.db")); errors.Is(err, fs.ErrNotExist) || !out.Healthy() {
 		return out, nil // objects are not read by a database that cannot be trusted
 	}
-	o, err := s3.Open(ctx, s3.Options{Dir: objects, Region: DefaultRegion, Account: account, Log: slog.New(slog.DiscardHandler)})
+	if was, err := readPlacement(objects); err == nil && at.Address == "" {
+		at.Address = was.Address
+	}
+	o, err := openObjects(ctx, at, s3.Options{Dir: objects, Region: DefaultRegion, Account: account, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		return nil, err
 	}

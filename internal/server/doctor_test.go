@@ -33,13 +33,13 @@ func TestDoctor(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if _, err := server.Doctor(t.Context(), opt.Data, opt.Account); err == nil || !strings.Contains(err.Error(), "runs on") {
+	if _, err := server.Doctor(t.Context(), opt.Data, opt.Account, server.Contents{}); err == nil || !strings.Contains(err.Error(), "runs on") {
 		t.Errorf("beside a server: %v", err)
 	}
 	if err := stop(); err != nil {
 		t.Fatal(err)
 	}
-	c, err := server.Doctor(t.Context(), opt.Data, opt.Account)
+	c, err := server.Doctor(t.Context(), opt.Data, opt.Account, server.Contents{})
 	if err != nil || !c.Healthy() || c.Objects != 2 || c.Bytes != 7<<19 || len(c.Databases) != 3 {
 		t.Fatalf("%+v, %v", c, err)
 	}
@@ -54,10 +54,10 @@ func TestDoctor(t *testing.T) {
 			}
 		}
 	}
-	if c, err = server.Doctor(t.Context(), opt.Data, opt.Account); err != nil || c.Healthy() || len(c.Damaged) != 1 || c.Damaged[0].Key != "bad" || c.Damaged[0].Offset != 1<<20 {
+	if c, err = server.Doctor(t.Context(), opt.Data, opt.Account, server.Contents{}); err != nil || c.Healthy() || len(c.Damaged) != 1 || c.Damaged[0].Key != "bad" || c.Damaged[0].Offset != 1<<20 {
 		t.Errorf("%+v, %v", c, err)
 	}
-	if _, err := server.Doctor(t.Context(), filepath.Join(opt.Data, "none"), opt.Account); err == nil {
+	if _, err := server.Doctor(t.Context(), filepath.Join(opt.Data, "none"), opt.Account, server.Contents{}); err == nil {
 		t.Error("a folder that is not there")
 	}
 }

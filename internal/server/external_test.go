@@ -97,7 +97,7 @@ func between(t *testing.T, endpoint string) *broken {
 	b.answers.Store(-1)
 	relay := &httputil.ReverseProxy{
 		ErrorLog: log.New(io.Discard, "", 0),
-		Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(to); r.Out.Host = r.In.Host },
+		Rewrite:  func(r *httputil.ProxyRequest) { r.SetURL(to); r.Out.Host = r.In.Host },
 		ModifyResponse: func(res *http.Response) error {
 			if after := b.answers.Load(); after >= 0 && res.Request.Method == "GET" && res.ContentLength > after {
 				b.cuts.Add(1)

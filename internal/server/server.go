@@ -41,6 +41,7 @@ type Options struct {
 	Data     string        // data folder
 	Listen   string        // host:port; port 0 = the one of last time if it is free, else any
 	Gates    Gates         // further addresses
+	Contents Contents      // where objects are kept
 	Account  string        // 12 digits
 	Region   string        // of requests that name none
 	Limits   job.Limits    // quotas to keep
@@ -150,7 +151,7 @@ func (s *Server) openStores(ctx context.Context) error {
 			return err
 		},
 		func() (err error) {
-			s.objects, err = s3.Open(ctx, s3.Options{Dir: s.path("objects"), Region: s.region, Account: s.opt.Account, Domains: s.opt.Gates.domains(), Log: s.log})
+			s.objects, err = openObjects(ctx, s.opt.Contents, s3.Options{Dir: s.path("objects"), Region: s.region, Account: s.opt.Account, Domains: s.opt.Gates.domains(), Log: s.log})
 			return err
 		},
 	}

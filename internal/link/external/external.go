@@ -36,7 +36,7 @@ import (
 const (
 	attempts    = 4
 	longestWait = time.Second // between attempts
-	patience    = time.Minute     // with a connection on which nothing moves
+	patience    = time.Minute // with a connection on which nothing moves
 	connections = 64
 )
 

@@ -80,11 +80,14 @@ func (s *Service) objectACL(w http.ResponseWriter, r *http.Request, in *call, p 
 }
 
 // serveOwn answers the operations that the library does not have: a bucket's lifecycle
-// rules and its notifications.
+// rules, its notifications and its encryption.
 func (s *Service) serveOwn(w http.ResponseWriter, r *http.Request, in *call, p authz.Principal) error {
 	subject := "LifecycleConfiguration"
-	if strings.HasSuffix(in.operation, "NotificationConfiguration") {
+	switch {
+	case strings.HasSuffix(in.operation, "NotificationConfiguration"):
 		subject = "BucketNotification"
+	case strings.HasSuffix(in.operation, "Encryption"):
+		subject = "EncryptionConfiguration"
 	}
 	verb := "Put"
 	if r.Method == http.MethodGet {
@@ -138,6 +141,18 @@ func (s *Service) serveOwn(w http.ResponseWriter, r *http.Request, in *call, p a
 		return sendXML(w, notificationConfiguration{NS: namespace})
 	case "PutBucketNotificationConfiguration":
 		return checkNotification(doc)
+	case "GetBucketEncryption":
+		c, err := s.getEncryption()
+		if err != nil {
+			return err
+		}
+		c.NS = namespace
+		return sendXML(w, c)
+	case "PutBucketEncryption":
+		return s.checkEncryptionConfiguration(doc)
+	case "DeleteBucketEncryption": // what all objects have stays; AWS resets to it, too
+		w.WriteHeader(http.StatusNoContent)
+		return nil
 	}
 	return notBuilt(in.operation)
 }

@@ -72,6 +72,7 @@ func (s *Service) Serve(w http.ResponseWriter, r *http.Request, p authz.Principa
 		writeError(w, r, who.refused())
 		return
 	}
+	s.tellEncryption(in)
 	if page := in.page(); page != nil && in.Response.StatusCode() == http.StatusOK {
 		in.Response.SetBodyRaw(page)
 	}
@@ -140,6 +141,9 @@ func (s *Service) prepare(in *call, r *http.Request, p authz.Principal, body *si
 		if err := authz.Allowed(p, "s3", op.name); err != nil {
 			return err
 		}
+	}
+	if err := s.checkEncryption(r.Header); err != nil {
+		return err
 	}
 	in.operation, in.own = op.name, op.own
 	in.bucket, _, _ = strings.Cut(path[1:], "/")

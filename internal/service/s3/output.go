@@ -54,6 +54,13 @@ func (o *vault) open(ctx context.Context, b *bucket, f *found, offset, length in
 	if upload, ok := f.upload(); ok {
 		return o.openParts(ctx, upload, offset, length)
 	}
+	if o.seal != nil {
+		plain, err := o.seal.Unseal(inlineName(-f.rank), f.data)
+		if err != nil {
+			return nil, &blob.Damage{ID: blob.ID(fmt.Sprint("row ", -f.rank)), Where: "s3_inline of the object database", Reason: err.Error()}
+		}
+		f.data = plain
+	}
 	if int64(len(f.data)) != f.size || int64(crc32.Checksum(f.data, castagnoli())) != f.crc {
 		return nil, &blob.Damage{ID: blob.ID(fmt.Sprint("row ", -f.rank)), Where: "s3_inline of the object database", Reason: "the content is not what was written"}
 	}

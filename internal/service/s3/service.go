@@ -50,6 +50,14 @@ type Options struct {
 
 	DB    *store.DB  // instead of objects.db; the caller closes it after the Service
 	Blobs blob.Store // instead of contents/; closed with the Service
+	Seal  Sealer     // of contents in SQL, where Blobs are sealed too; nil = they are plain
+}
+
+// Sealer encrypts contents that are kept in SQL. What was sealed under a name is opened under
+// it only.
+type Sealer interface {
+	Seal(name string, plain []byte) ([]byte, error)
+	Unseal(name string, sealed []byte) ([]byte, error)
 }
 
 // Service is an open S3. Its methods may be called from any goroutine.

@@ -38,6 +38,7 @@ type vault struct {
 	db      *store.DB
 	ownDB   bool
 	blobs   blob.Store
+	seal    Sealer // of inline contents; nil = they are plain
 	account string
 	region  string
 	log     *slog.Logger
@@ -64,7 +65,7 @@ func openVault(ctx context.Context, opts Options) (_ *vault, err error) {
 			o.Shutdown()
 		}
 	}()
-	o.blobs = opts.Blobs
+	o.blobs, o.seal = opts.Blobs, opts.Seal
 	if o.blobs == nil {
 		s, err := disk.Open(filepath.Join(opts.Dir, "contents"), disk.Options{NoSync: opts.NoFsync})
 		if err != nil {
@@ -217,12 +218,21 @@ func (c *change) replace(cur, v *version, data []byte, event string) error {
 		}
 	}
 	if len(data) > 0 {
+		if c.o.seal != nil {
+			var err error
+			if data, err = c.o.seal.Seal(inlineName(-v.rank), data); err != nil {
+				return err
+			}
+		}
 		if _, err := c.tx.Exec(`INSERT INTO s3_inline (id, data) VALUES ($1, $2)`, -v.rank, data); err != nil {
 			return err
 		}
 	}
 	return c.event(event, v)
 }
+
+// inlineName is the name under which the content of a row is sealed.
+func inlineName(id int64) string { return fmt.Sprint("s3_inline ", id) }
 
 // supersede takes cur away from its place.
 func (c *change) supersede(cur *version, key []byte) error {

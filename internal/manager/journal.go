@@ -65,23 +65,59 @@ func (j *journal) Commit(b *Batch, done func(error)) {
 		if err != nil {
 			return err
 		}
-		if n != 1 {
-			return fault.New(fault.Unavailable, "ServerException", "this manager is not the leader any more, or an earlier decision could not be stored")
+		if n == 1 {
+			return write(tx, b)
 		}
-		return write(tx, b)
+		if err := leads(tx, term); err != nil {
+			return err
+		}
+		return fault.New(fault.Unavailable, "ServerException", "an earlier decision could not be stored; retry")
 	}, done)
 }
 
-// lead begins a new term: whoever led before can write no more.
+// ErrReplaced is the end of a manager when another one leads: it must not decide any more,
+// and can never lead again.
+var ErrReplaced error = fault.New(fault.Unavailable, "ServerException", "this server is not the leader any more: another one has begun a new term")
+
+// leads is ErrReplaced unless the term is the current one.
+func leads(tx *store.Tx, term int64) error {
+	var current int64
+	if err := tx.Row(`SELECT term FROM leader`).Scan(&current); err != nil {
+		return err
+	}
+	if current != term {
+		return ErrReplaced
+	}
+	return nil
+}
+
+// lead begins a new term, the first time: whoever led before can write no more, neither
+// batches nor anything else in this database. Later it begins the term's batches anew, if
+// that is still the current one.
 func (j *journal) lead(ctx context.Context) error {
-	return j.db.Update(ctx, func(tx *store.Tx) error {
-		err := tx.Row(`UPDATE leader SET term = term + 1, seq = 0 RETURNING term`).Scan(&j.term)
+	if j.term != 0 {
+		return j.db.Update(ctx, func(tx *store.Tx) error {
+			if err := leads(tx, j.term); err != nil {
+				return err
+			}
+			_, err := tx.Exec(`UPDATE leader SET seq = 0`)
+			return err
+		})
+	}
+	var term int64
+	err := j.db.Update(ctx, func(tx *store.Tx) error {
+		err := tx.Row(`UPDATE leader SET term = term + 1, seq = 0 RETURNING term`).Scan(&term)
 		if isNoRows(err) {
-			j.term = 1
+			term = 1
 			_, err = tx.Exec(`INSERT INTO leader (term, seq) VALUES (1, 0)`)
 		}
 		return err
 	})
+	if err == nil {
+		j.term = term
+		j.db.Fence(func(tx *store.Tx) error { return leads(tx, term) })
+	}
+	return err
 }
 
 const (

@@ -2,6 +2,7 @@ package manager
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"drover/internal/core/fault"
@@ -94,6 +95,10 @@ func (m *Manager) settled(ctx context.Context, o outcome) error {
 	if o.err == nil {
 		return nil
 	}
+	if errors.Is(o.err, ErrReplaced) {
+		m.fall(o.err)
+		return o.err
+	}
 	m.log.Error("the store refused a batch; reloading", "error", o.err)
 	for m.desk.InFlight() > 0 {
 		next := <-m.outcomes
@@ -106,6 +111,10 @@ func (m *Manager) settled(ctx context.Context, o outcome) error {
 			m.desk.Restart(core)
 			m.log.Info("reloaded")
 			return nil
+		}
+		if errors.Is(err, ErrReplaced) {
+			m.fall(err)
+			return err
 		}
 		m.log.Error("cannot reload; trying again", "error", err)
 		if err := m.refuse(ctx, err); err != nil {
@@ -132,17 +141,24 @@ func (m *Manager) refuse(ctx context.Context, cause error) error {
 
 // drain waits for batches under way, so that every answer is given.
 func (m *Manager) drain() error {
+	m.fall(errStopping)
+	return nil
+}
+
+// fall ends the decisions: what is under way is awaited, and whatever waits for an answer
+// gets the fault.
+func (m *Manager) fall(cause error) {
 	for m.desk.InFlight() > 0 {
 		o := <-m.outcomes
 		m.desk.Settled(o.seq, o.err)
 	}
-	m.desk.Abandon(errStopping)
+	m.desk.Abandon(cause)
 	for {
 		select {
 		case cmd := <-m.commands:
-			cmd.Answer(errStopping)
+			cmd.Answer(cause)
 		default:
-			return nil
+			return
 		}
 	}
 }

@@ -255,6 +255,9 @@ func (s *Server) serve(ctx context.Context) error {
 	case <-s.life.ended:
 	case err := <-served:
 		return err
+	case err := <-managed:
+		managed <- err // for who waits for its end
+		return fmt.Errorf("the job manager ended: %w", err)
 	}
 	cancel()
 	s.wind()

@@ -45,6 +45,14 @@
 // OnFatal is called once, by default it ends the process with status 70, and every call
 // after it is refused.
 //
+// # When another process takes over
+//
+// Fence makes every transaction begin with a question: am I still the one that writes? The
+// answer no ends the process as a broken disk does. The term of the manager's leadership is
+// what is asked for, so that of two servers on one database the older one cannot write, with
+// whatever part of it, and what a server keeps in memory of its records cannot be outdated
+// for longer than a second.
+//
 // # The dialect
 //
 // SQL that both engines run: $1 placeholders, BIGINT, TEXT, BYTEA (keys that must sort

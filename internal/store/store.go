@@ -30,6 +30,7 @@ type DB struct {
 	ended  chan struct{} // closed when the writer goroutine is gone
 	pool   *pool
 	broken atomic.Pointer[error] // set once, by die
+	fence  atomic.Pointer[func(*Tx) error]
 
 	mu     sync.RWMutex // guards closed; held for reading while sending to queue
 	closed bool

@@ -255,6 +255,10 @@ func (w *writer) commit(group *[]*op, gather bool) error {
 			continue // bounded: each time a closure more is marked
 		}
 		w.reset()
+		if r, ok := errors.AsType[*replaced](err); ok {
+			w.db.die(fenced(r.cause))
+			return w.db.dead()
+		}
 		fate := w.db.engine.Fate(err)
 		if (fate == engine.Lost || fate == engine.Busy) && len(patience) > 0 {
 			time.Sleep(patience[0])
@@ -281,6 +285,9 @@ func (w *writer) reset() {
 func (w *writer) attempt(group *[]*op, gather bool) error {
 	ctx := context.Background()
 	if err := w.begin(ctx); err != nil {
+		return err
+	}
+	if err := w.fence(ctx); err != nil {
 		return err
 	}
 	start := time.Now()
@@ -381,8 +388,11 @@ func (w *writer) undo(ctx context.Context, o *op, tx *Tx) error {
 	if err := w.conn.Rollback(ctx); err != nil {
 		return err
 	}
-	if !w.wrote {
-		return w.conn.Begin(ctx) // nobody before it wrote: the rest starts afresh
+	if !w.wrote { // nobody before it wrote: the rest starts afresh
+		if err := w.conn.Begin(ctx); err != nil {
+			return err
+		}
+		return w.fence(ctx)
 	}
 	o.mark = true
 	return errAgain

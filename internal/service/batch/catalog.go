@@ -38,7 +38,9 @@ type definitionKey struct {
 // service makes the catalog forget it; the manager checks the queue again anyway.
 //
 // A record read before a change must not be kept after it: age counts the changes, and
-// what was read under an older age is used once and not kept.
+// what was read under an older age is used once and not kept. That this process alone
+// changes records is the manager's promise: a server that another one has replaced cannot
+// write, and ends within a second (store.DB.Fence).
 type catalog struct {
 	m manager.Service
 

@@ -23,7 +23,9 @@ const (
 
 // cache keeps what decisions need. Every change of a record makes it forget everything:
 // changes are rare, decisions are not. What was read before a change is not kept after it,
-// for age counts the changes.
+// for age counts the changes. That this process alone makes them is the store's promise: a
+// server that another one has replaced cannot write, and ends within a second
+// (store.DB.Fence).
 type cache struct {
 	mu         sync.RWMutex // guards all below
 	age        uint64

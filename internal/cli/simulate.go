@@ -276,8 +276,8 @@ func printSimulated(out io.Writer, all []simulated) error {
 		if policy == "" {
 			policy = "(file)"
 		}
-		fmt.Fprintf(w, "%s\t%s\t%d\t%.4g\t%.0f s\t%.0f s\t%.0f s\t%.1f h\t%.1f %%\t%.1f h\t", s.File, policy, s.Jobs, s.MeanBoundedSlowdown, s.MeanWaitSeconds,
-			s.P50WaitSeconds, s.P95WaitSeconds, s.MaxWaitSeconds/3600, 100*s.Utilisation, s.MakespanSeconds/3600)
+		fmt.Fprintf(w, "%s\t%s\t%d\t%.4g\t%.0f s\t%.0f s\t%.0f s\t%s\t%.1f %%\t%s\t", s.File, policy, s.Jobs, s.MeanBoundedSlowdown, s.MeanWaitSeconds,
+			s.P50WaitSeconds, s.P95WaitSeconds, lasting(s.MaxWaitSeconds), 100*s.Utilisation, lasting(s.MakespanSeconds))
 		if clustered {
 			fmt.Fprintf(w, "%s\t", s.Cluster)
 		}

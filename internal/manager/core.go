@@ -281,7 +281,7 @@ func (c *Core) step(e *entry, i int32, ev job.Event, now Instant) (job.Change, e
 	c.moved(e, i, i, ch.From, ch.To, now)
 	if ch.Ended {
 		c.free(before, job.Ref{Key: e.spec.Key, Index: i}, now)
-		c.paces.heard(e.spec.Definition, u, before.Placed, now)
+		c.paces.heard(e.spec, u, before.Placed, now)
 		if ch.To == job.Runnable {
 			c.batch.History = append(c.batch.History, UnitRow{job.Ref{Key: e.spec.Key, Index: i}, u})
 		}

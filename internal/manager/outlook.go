@@ -93,11 +93,7 @@ type queueRuns struct {
 func (c *Core) expectedRun(s *job.Spec, queue string, elapsed int64) forecast.Run {
 	limit := int64(s.TimeoutSeconds) * 1_000_000
 	if p := c.paces.by[s.Definition]; p != nil {
-		run := p.Expect(elapsed)
-		if limit > 0 {
-			run = min(run, limit)
-		}
-		return forecast.Run{Micros: run, Basis: forecast.History}
+		return forecast.Run{Micros: p.Expect(elapsed, s.TimeoutSeconds), Basis: forecast.History}
 	}
 	if limit > 0 {
 		return forecast.Run{Micros: limit, Basis: forecast.Timeout}

@@ -1,6 +1,8 @@
 package manager
 
 import (
+	"encoding/json"
+	"fmt"
 	"slices"
 
 	"drover/internal/core/forecast"
@@ -27,17 +29,18 @@ const maxPaces = 4096
 type Pace struct {
 	Definition string
 	Micros     int64
+	Limit      int32 // its timeout (s); 0 = none
 }
 
 // heard takes note of an attempt that ended by itself.
-func (p *paces) heard(definition string, u job.Unit, placed int64, now Instant) {
+func (p *paces) heard(s *job.Spec, u job.Unit, placed int64, now Instant) {
 	if u.Exit == nil || u.Terminated || u.Exit.Cause != "" && u.Exit.Cause != job.CauseExit && u.Exit.Cause != job.CauseTimeout {
 		return
 	}
-	p.note(definition, now.Wall-placed)
+	p.note(s.Definition, now.Wall-placed, s.TimeoutSeconds)
 }
 
-func (p *paces) note(definition string, micros int64) {
+func (p *paces) note(definition string, micros int64, limit int32) {
 	if p.by == nil {
 		p.by = map[string]*pace{}
 	}
@@ -51,7 +54,7 @@ func (p *paces) note(definition string, micros int64) {
 	}
 	p.seq++
 	s.used = p.seq
-	s.Note(micros)
+	s.Note(micros, limit)
 }
 
 // forget drops the half that was used longest ago.
@@ -70,7 +73,7 @@ func (p *paces) forget() {
 
 func (p *paces) load(rows []Pace) {
 	for _, r := range rows {
-		p.note(r.Definition, r.Micros)
+		p.note(r.Definition, r.Micros, r.Limit)
 	}
 }
 
@@ -82,21 +85,27 @@ const (
 
 // loadPaces reads how long attempts of the jobs that ended last ran.
 func loadPaces(tx *store.Tx) ([]Pace, error) {
-	rows, err := tx.Query(`SELECT key, definition FROM jobs WHERE status >= 6 ORDER BY stopped DESC LIMIT $1`, int64(pacedJobs))
+	rows, err := tx.Query(`SELECT key, definition, spec FROM jobs WHERE status >= 6 ORDER BY stopped DESC LIMIT $1`, int64(pacedJobs))
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
 	type ended struct {
 		key  int64
-		name string
+		pace Pace
 	}
 	var jobs []ended
 	for rows.Next() {
 		var e ended
-		if err := rows.Scan(&e.key, &e.name); err != nil {
+		var spec []byte
+		var limit struct{ TimeoutSeconds int32 }
+		if err := rows.Scan(&e.key, &e.pace.Definition, &spec); err != nil {
 			return nil, err
 		}
+		if err := json.Unmarshal(spec, &limit); err != nil {
+			return nil, fmt.Errorf("the stored job %d: %w", e.key, err)
+		}
+		e.pace.Limit = limit.TimeoutSeconds
 		jobs = append(jobs, e)
 	}
 	if err := rows.Err(); err != nil {
@@ -106,21 +115,20 @@ func loadPaces(tx *store.Tx) ([]Pace, error) {
 	slices.Reverse(jobs)
 	var out []Pace
 	for _, e := range jobs {
-		if out, err = loadPace(tx, e.key, e.name, out); err != nil {
+		if out, err = loadPace(tx, e.key, e.pace, out); err != nil {
 			return nil, err
 		}
 	}
 	return out, nil
 }
 
-func loadPace(tx *store.Tx, key int64, name string, out []Pace) ([]Pace, error) {
+func loadPace(tx *store.Tx, key int64, p Pace, out []Pace) ([]Pace, error) {
 	rows, err := tx.Query(`SELECT stopped - placed FROM units WHERE job = $1 AND started > 0 AND stopped > placed AND (cause = '' OR cause = 'exit' OR cause = 'timeout') LIMIT $2`, key, int64(pacedUnits))
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
 	for rows.Next() {
-		p := Pace{Definition: name}
 		if err := rows.Scan(&p.Micros); err != nil {
 			return nil, err
 		}

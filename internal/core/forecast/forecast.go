@@ -8,9 +8,6 @@
 package forecast
 
 import (
-	"cmp"
-	"slices"
-
 	"drover/internal/core/job"
 	"drover/internal/core/sched"
 )
@@ -299,40 +296,49 @@ func (h *endings) pop() ending {
 	}
 }
 
-// Sample is how long the last units of one kind ran.
+// Sample is how the last attempts of one kind ran, and how long each might have.
 type Sample struct {
-	Millis [samples]uint32
-	N      int32 // all that were noted
+	last [samples]ran
+	n    int32 // all that were noted
 }
+
+type ran struct{ millis, limit uint32 }
 
 const samples = 32
 
-// Note adds one that ran so long (µs).
-func (s *Sample) Note(micros int64) {
-	s.Millis[s.N%samples] = uint32(min(max(micros/1000, 1), 1<<32-1))
-	if s.N++; s.N == 1<<30 {
-		s.N = samples
+// Note adds one that ran so long (µs) of at most limit seconds, 0 if there was no limit.
+func (s *Sample) Note(micros int64, limit int32) {
+	s.last[s.n%samples] = ran{uint32(min(max(micros/1000, 1), 1<<32-1)), uint32(max(limit, 0))}
+	if s.n++; s.n == 1<<30 {
+		s.n = samples
 	}
 }
 
 // Expect is how long a unit of the kind will run in all (µs), when it has run for elapsed
-// already: the median of those that ran longer. If all ended sooner it is taken to run as
-// long again; 0 = nothing is known.
-func (s *Sample) Expect(elapsed int64) int64 {
-	n := int(min(s.N, samples))
+// already and may run for limit seconds (0 = for ever): the mean of those that ran longer.
+// Each counts as the part that it used of its limit, if both have one: people who ask for
+// twice as much often need it. If all ended sooner it is taken to run as long again; 0 =
+// nothing is known.
+func (s *Sample) Expect(elapsed int64, limit int32) int64 {
+	n, sum, k := int(min(s.n, samples)), 0.0, 0.0
 	if n == 0 {
 		return 0
 	}
-	var longer [samples]uint32
-	k := longer[:0]
-	for _, m := range s.Millis[:n] {
-		if int64(m)*1000 > elapsed {
-			k = append(k, m)
+	for _, r := range s.last[:n] {
+		run := float64(r.millis) * 1000
+		if r.limit > 0 && limit > 0 {
+			run *= float64(limit) / float64(r.limit)
+		}
+		if run > float64(elapsed) {
+			sum, k = sum+run, k+1
 		}
 	}
-	if len(k) == 0 {
-		return max(2*elapsed, 1_000_000)
+	run := max(2*elapsed, 1_000_000)
+	if k > 0 {
+		run = max(int64(sum/k), elapsed+1)
 	}
-	slices.SortFunc(k, cmp.Compare)
-	return int64(k[(len(k)-1)/2]) * 1000
+	if limit > 0 {
+		run = min(run, int64(limit)*1_000_000)
+	}
+	return run
 }

@@ -141,15 +141,19 @@ func TestTimeAlone(t *testing.T) {
 
 func TestSample(t *testing.T) {
 	var s forecast.Sample
-	if s.Expect(0) != 0 {
+	if s.Expect(0, 60) != 0 {
 		t.Error("nothing is known yet")
 	}
 	for i := range int64(100) {
-		s.Note((i + 1) * µs)
+		s.Note((i+1)*µs, 200)
 	}
-	for _, c := range []struct{ elapsed, want int64 }{{0, 84}, {68, 84}, {90, 95}, {99, 100}, {100, 200}} {
-		if got := s.Expect(c.elapsed*µs) / µs; got != c.want {
-			t.Errorf("after %d s: %d s, want %d", c.elapsed, got, c.want)
+	for _, c := range []struct {
+		elapsed int64
+		limit   int32
+		want    int64
+	}{{0, 0, 84}, {68, 0, 84}, {90, 0, 95}, {99, 0, 100}, {100, 0, 200}, {0, 200, 84}, {0, 400, 169}, {0, 20, 8}, {150, 200, 200}} {
+		if got := s.Expect(c.elapsed*µs, c.limit) / µs; got != c.want {
+			t.Errorf("after %d of %d s: %d s, want %d", c.elapsed, c.limit, got, c.want)
 		}
 	}
 }

@@ -226,7 +226,26 @@ func (p *Picture) gantt(b *bytes.Buffer, y int, last int64) int {
 		fmt.Fprintf(b, `<rect x="%.1f" y="%.1f" width="%.1f" height="%.1f" fill="%s" fill-opacity=".85" stroke="#fff" stroke-width=".4"><title>job %d: %d vCPUs, %d s</title></rect>`+"\n",
 			x, at, w, max(part*each, 0.5), colours()[kinds[kind]%len(colours())], j.ID, (j.MilliVCPU+999)/1000, j.Run/second)
 	}
+	legend(b, kinds, top-7)
 	return top + height + apart - 20
+}
+
+// legend names the colours, as far as there is room.
+func legend(b *bytes.Buffer, kinds map[string]int, y int) {
+	names := make([]string, len(kinds))
+	for k, n := range kinds {
+		names[n] = k
+	}
+	x := left + 110
+	for n, name := range names {
+		name = clip(name, 18)
+		width := 26 + 7*len([]rune(name))
+		if name == "" || n == len(colours()) || x+width > left+wide {
+			return
+		}
+		fmt.Fprintf(b, `<rect x="%d" y="%d" width="10" height="10" fill="%s"/><text x="%d" y="%d" fill="#666">%s</text>`+"\n", x, y-9, colours()[n], x+14, y, html.EscapeString(name))
+		x += width
+	}
 }
 
 func clip(s string, n int) string {

@@ -63,10 +63,10 @@ type Setup struct {
 	Image manager.Image // queues, environments, policies, tokens; and jobs that wait or run already
 	Known []Known       // the units of those jobs
 	Jobs  []Job         // submitted later, sorted by Submit
-	// Expect is another opinion of how long units run, for forecasts; see manager.OutlookWith.
-	Expect func(r *Run, i int, elapsed int64) int64
 	// Probe is called after the decisions of an instant with each job submitted then.
 	Probe func(r *Run, i int)
+	// Ended is called when a job has ended.
+	Ended func(r *Run, i int)
 }
 
 // Known is a unit of a job in the image. The times of its Job are µs since the run's start;
@@ -141,7 +141,6 @@ type Run struct {
 	exit    job.Exit
 	turns   int
 	firstID job.Key
-	ended   func(i int)
 }
 
 // ending is the end of an attempt.
@@ -404,8 +403,8 @@ func (w *Run) end(e ending) error {
 	if w.Out[i].State == Started {
 		w.Out[i].State = Ended
 	}
-	if w.ended != nil {
-		w.ended(i)
+	if w.setup.Ended != nil {
+		w.setup.Ended(w, i)
 	}
 	r := job.Report{Lease: e.lease, Started: true, Exit: &w.exit, At: w.start + w.now}
 	refused, err := w.core.Report(e.host, session, []job.Report{r}, w.instant())

@@ -179,3 +179,37 @@ func FuzzReadSWF(f *testing.F) {
 		}
 	})
 }
+
+// With run times that are known a start is foreseen well: what is left are jobs that come
+// later and go around. Where estimates are far too long, the history does better.
+func TestForesee(t *testing.T) {
+	var text strings.Builder
+	x := uint64(11)
+	for i := range 1500 {
+		x = x*6364136223846793005 + 1442695040888963407
+		run := 10 + x>>40%300
+		fmt.Fprintf(&text, "%d %d -1 %d %d -1 -1 -1 %d -1 -1 %d\n", i, i*25, run, 1+x>>50%4, 20*run, i%7+1)
+	}
+	log, err := replay.ReadSWF(strings.NewReader(text.String()), 12)
+	if err != nil {
+		t.Fatal(err)
+	}
+	by := map[replay.Method]replay.Foresight{}
+	for _, m := range replay.Methods() {
+		f, err := replay.Foresee(replay.Setup{Jobs: log.Jobs, Hosts: []replay.Host{replay.Machine(12)}, Image: replay.Single(sched.Easy)}, m, 60)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Logf("%+v", f)
+		if f.Waited < 60 || f.Sampled != 60 || f.Cut != 0 {
+			t.Errorf("%+v", f)
+		}
+		by[m] = f
+	}
+	if e := by[replay.Exact]; e.Median > 0.1 || e.Ratio90 > 2 {
+		t.Errorf("exact run times: %+v", e)
+	}
+	if by[replay.ByDefinition].Median > by[replay.ByEstimate].Median/2 {
+		t.Errorf("the history is no better than estimates: %+v, %+v", by[replay.ByDefinition], by[replay.ByEstimate])
+	}
+}

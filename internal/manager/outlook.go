@@ -146,7 +146,7 @@ func (m *Manager) Foresee(ctx context.Context, views []View) error {
 	newest, any := int64(0), false
 	for i := range views {
 		u := &views[i].Unit
-		any, newest = any || !u.Status.Terminal(), max(newest, u.Ready, u.Placed, views[i].Created)
+		any, newest = any || !u.Status.Terminal(), max(newest, u.Ready, u.Placed, u.Stopped, views[i].Created)
 	}
 	if !any {
 		return nil
@@ -195,7 +195,7 @@ func (m *Manager) ForeseeList(ctx context.Context, lines []Summary) ([]*Forecast
 	newest, any := int64(0), false
 	for i := range lines {
 		u := &lines[i].Unit
-		any, newest = any || !u.Status.Terminal(), max(newest, u.Ready, u.Placed, lines[i].Created)
+		any, newest = any || !u.Status.Terminal(), max(newest, u.Ready, u.Placed, u.Stopped, lines[i].Created)
 	}
 	if !any {
 		return out, nil

@@ -112,6 +112,7 @@ type Transition struct {
 	Hi   int32      `json:"hi"`
 	From job.Status `json:"from"`
 	To   job.Status `json:"to"`
+	Why  string     `json:"why,omitempty"` // where the statuses do not say it: who was preempted for whom, by which rule
 }
 
 // Report is the summary of one job for a person: what drover map prints at its end.

@@ -230,17 +230,22 @@ func (c *Core) moved(e *entry, lo, hi int32, from, to job.Status, now Instant) {
 	if from == to {
 		return
 	}
+	c.movedFor(e, lo, hi, from, to, "", now)
+}
+
+// movedFor is moved with the words that its statuses do not say.
+func (c *Core) movedFor(e *entry, lo, hi int32, from, to job.Status, why string, now Instant) {
 	t := c.batch.Transitions
 	if n := len(t); n > 0 && lo > job.Whole {
 		// Children start and end in order most of the time: extend a run of the same step.
 		for i := n - 1; i >= max(0, n-8); i-- {
-			if p := &t[i]; p.Key == e.spec.Key && p.Hi+1 == lo && p.Lo > job.Whole && p.From == from && p.To == to && !c.after(t[i+1:], e.spec.Key, lo, hi) {
+			if p := &t[i]; p.Key == e.spec.Key && p.Hi+1 == lo && p.Lo > job.Whole && p.From == from && p.To == to && p.Why == why && !c.after(t[i+1:], e.spec.Key, lo, hi) {
 				p.Hi = hi
 				return
 			}
 		}
 	}
-	c.batch.Transitions = append(t, Transition{At: now.Wall, Key: e.spec.Key, ID: e.spec.ID, Lo: lo, Hi: hi, From: from, To: to})
+	c.batch.Transitions = append(t, Transition{At: now.Wall, Key: e.spec.Key, ID: e.spec.ID, Lo: lo, Hi: hi, From: from, To: to, Why: why})
 }
 
 // after reports whether any of the transitions speaks of units [lo, hi] of the job: then
@@ -278,7 +283,14 @@ func (c *Core) step(e *entry, i int32, ev job.Event, now Instant) (job.Change, e
 	if i != job.Whole || u.Attempt > 0 {
 		c.writeUnit(job.Ref{Key: e.spec.Key, Index: i}, u)
 	}
-	c.moved(e, i, i, ch.From, ch.To, now)
+	if u.Preempted > before.Preempted {
+		c.movedFor(e, i, i, ch.From, ch.To, u.AttemptWhy, now)
+	} else {
+		c.moved(e, i, i, ch.From, ch.To, now)
+	}
+	if ch.Stop {
+		c.sched.Leave(job.Ref{Key: e.spec.Key, Index: i})
+	}
 	if ch.Ended {
 		c.free(before, job.Ref{Key: e.spec.Key, Index: i}, now)
 		c.paces.heard(e.spec, u, before.Placed, now)

@@ -48,7 +48,8 @@ func (c *Core) quotaShares(queue string, divided bool) []sched.QuotaShare {
 	}
 	var out []sched.QuotaShare
 	for _, s := range c.QuotaShares(queue) {
-		out = append(out, sched.QuotaShare{Name: s.Name, Limit: sched.Limit{MilliVCPU: s.Max("VCPU") * 1000, GPU: s.Max("GPU")}})
+		out = append(out, sched.QuotaShare{Name: s.Name, Limit: sched.Limit{MilliVCPU: s.Max("VCPU") * 1000, GPU: s.Max("GPU")},
+			Lends: s.Lends, Borrows: s.Borrows, Borrow: s.Borrow, Urgent: s.Urgent})
 	}
 	return out
 }

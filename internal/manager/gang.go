@@ -47,13 +47,14 @@ func (e *entry) due(i int32) bool {
 
 // stopping reports whether a unit that runs is to end.
 func (e *entry) stopping(i int32) bool {
-	if e.unit.Terminated && e.spec.Nodes != nil {
+	if (e.unit.Terminated || e.unit.Preempting()) && e.spec.Nodes != nil {
 		return true
 	}
 	if _, ok := job.NodeOf(i); ok && !e.isMain(i) {
 		return e.nodes[e.spec.Nodes.Main].Status.Terminal()
 	}
-	return e.get(i).Terminated
+	u := e.get(i)
+	return u.Terminated || u.Preempting()
 }
 
 // groups are what the nodes ask of the scheduler.
@@ -114,6 +115,8 @@ func (c *Core) stepNode(e *entry, n int32, ev job.Event, now Instant) (job.Chang
 		u.Terminated, u.StatusReason = e.unit.Terminated, reasonMainEnded
 		if e.unit.Terminated && e.unit.UserReason != "" {
 			u.StatusReason = e.unit.UserReason
+		} else if e.unit.Preempting() {
+			u.StatusReason = e.unit.AttemptWhy
 		}
 	}
 	e.nodes[n] = u
@@ -222,7 +225,11 @@ func (c *Core) holdGang(e *entry, now Instant) {
 			hosts[n] = u.Host
 		}
 	}
-	c.sched.Take(job.Ref{Key: e.spec.Key, Index: job.Whole}, e.spec.Queue, e.demand(job.Whole), hosts, e.unit.Environment, e.unit.Placed)
+	r := job.Ref{Key: e.spec.Key, Index: job.Whole}
+	c.sched.Take(r, e.spec.Queue, e.demand(job.Whole), hosts, e.unit.Environment, e.unit.Placed)
+	if e.unit.Terminated || e.unit.Preempting() {
+		c.sched.Leave(r)
+	}
 }
 
 // seat tells a node of its place.

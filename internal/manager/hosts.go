@@ -51,6 +51,9 @@ func (c *Core) hold(e *entry, i int32, now Instant) {
 	}
 	c.hostOf(u.Host, now).live[job.Ref{Key: e.spec.Key, Index: i}] = e
 	c.sched.Take(job.Ref{Key: e.spec.Key, Index: i}, e.spec.Queue, e.demand(i), []string{u.Host}, u.Environment, u.Placed)
+	if u.Terminated || u.Preempting() {
+		c.sched.Leave(job.Ref{Key: e.spec.Key, Index: i})
+	}
 }
 
 // hostOf finds the host of a lease.
@@ -251,7 +254,11 @@ func (c *Core) dropHost(h *host, now Instant) {
 
 // Schedule places what fits, up to limit units.
 func (c *Core) Schedule(limit int, now Instant) int {
-	places := c.sched.Decide(now.Wall, limit).Places
+	plan := c.sched.Decide(now.Wall, limit)
+	for _, p := range plan.Preempt {
+		c.preempt(p, now)
+	}
+	places := plan.Places
 	for _, p := range places {
 		e := c.entry(p.Ref.Key)
 		place := c.placeOne
@@ -306,7 +313,7 @@ func (c *Core) sendStop(e *entry, i int32) {
 	u := e.get(i)
 	if h := c.hosts[u.Host]; h != nil && h.session != "" {
 		c.batch.Sends = append(c.batch.Sends, Send{Host: u.Host, Session: h.session,
-			Stop: &StopOrder{Lease: u.Lease(job.Ref{Key: e.spec.Key, Index: i}), Reason: cmp.Or(u.UserReason, e.unit.UserReason, "terminated")}})
+			Stop: &StopOrder{Lease: u.Lease(job.Ref{Key: e.spec.Key, Index: i}), Reason: cmp.Or(u.UserReason, e.unit.UserReason, u.AttemptWhy, e.unit.AttemptWhy, "terminated")}})
 	}
 }
 

@@ -125,17 +125,18 @@ const (
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)`
 	updateJob = `UPDATE jobs SET status = $2, reason = $3, base = $4, base_reason = $5, counts = $6, flags = $7, user_reason = $8, ready = $9, stopped = $10, tags = $11 WHERE key = $1`
 
-	unitColumns = `job, idx, status, flags, reason, user_reason, ready, attempt, fence, host, environment, log, placed, started, stopped, why, ended, exit_code, exit_reason, cause, error_line, cpu_ms, peak_kib, bytes_in, bytes_out, cost_micros, memory, members, address`
-	unitValues  = `($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29)`
+	unitColumns = `job, idx, status, flags, reason, user_reason, ready, attempt, fence, host, environment, log, placed, started, stopped, why, ended, exit_code, exit_reason, cause, error_line, cpu_ms, peak_kib, bytes_in, bytes_out, cost_micros, memory, members, address, preempted`
+	unitValues  = `($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30)`
 	upsertUnit  = `INSERT INTO units (` + unitColumns + `) VALUES ` + unitValues + `
 		ON CONFLICT (job, idx) DO UPDATE SET status = excluded.status, flags = excluded.flags, reason = excluded.reason, user_reason = excluded.user_reason,
 		ready = excluded.ready, attempt = excluded.attempt, fence = excluded.fence, host = excluded.host, environment = excluded.environment, log = excluded.log,
 		placed = excluded.placed, started = excluded.started, stopped = excluded.stopped, why = excluded.why, ended = excluded.ended, exit_code = excluded.exit_code,
 		exit_reason = excluded.exit_reason, cause = excluded.cause, error_line = excluded.error_line, cpu_ms = excluded.cpu_ms, peak_kib = excluded.peak_kib,
-		bytes_in = excluded.bytes_in, bytes_out = excluded.bytes_out, cost_micros = excluded.cost_micros, memory = excluded.memory, members = excluded.members, address = excluded.address`
+		bytes_in = excluded.bytes_in, bytes_out = excluded.bytes_out, cost_micros = excluded.cost_micros, memory = excluded.memory, members = excluded.members,
+		address = excluded.address, preempted = excluded.preempted`
 	insertAttempt = `INSERT INTO attempts (` + unitColumns + `) VALUES ` + unitValues + ` ON CONFLICT (job, idx, attempt) DO NOTHING`
 	insertUsage   = `INSERT INTO usage (at, queue, share, amount) VALUES ($1, $2, $3, $4) ON CONFLICT (at, queue, share) DO UPDATE SET amount = usage.amount + excluded.amount`
-	insertOutbox  = `INSERT INTO outbox (at, job, lo, hi, before, after) VALUES ($1, $2, $3, $4, $5, $6)`
+	insertOutbox  = `INSERT INTO outbox (at, job, lo, hi, before, after, why) VALUES ($1, $2, $3, $4, $5, $6, $7)`
 )
 
 // write puts a batch into the transaction.
@@ -176,7 +177,7 @@ func write(tx *store.Tx, b *Batch) error {
 		}
 	}
 	for _, t := range b.Transitions {
-		if _, err := tx.Exec(insertOutbox, t.At, int64(t.Key), int64(t.Lo), int64(t.Hi), int64(t.From), int64(t.To)); err != nil {
+		if _, err := tx.Exec(insertOutbox, t.At, int64(t.Key), int64(t.Lo), int64(t.Hi), int64(t.From), int64(t.To), t.Why); err != nil {
 			return err
 		}
 	}
@@ -257,7 +258,7 @@ func writeUnit(tx *store.Tx, query string, r *UnitRow) error {
 	}
 	_, err = tx.Exec(query, int64(r.Ref.Key), int64(r.Ref.Index), int64(u.Status), flags(u.Cancelled, u.Terminated), u.StatusReason, u.UserReason, u.Ready,
 		int64(u.Attempt), int64(u.Fence), u.Host, u.Environment, u.Log, u.Placed, u.Started, u.Stopped, u.AttemptWhy, ended, code, x.Reason, string(x.Cause), x.ErrorLine,
-		x.Usage.CPUMillis, x.Usage.PeakMemKiB, x.Usage.BytesIn, x.Usage.BytesOut, nil, u.MemoryMiB, members, u.Address)
+		x.Usage.CPUMillis, x.Usage.PeakMemKiB, x.Usage.BytesIn, x.Usage.BytesOut, nil, u.MemoryMiB, members, u.Address, int64(u.Preempted))
 	return err
 }
 

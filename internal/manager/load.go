@@ -313,18 +313,18 @@ func queryUnits(tx *store.Tx, query string, args ...any) ([]UnitRow, error) {
 
 func scanUnit(row store.Scanner) (UnitRow, error) {
 	var r UnitRow
-	var key, idx, status, fl, attempt, fence, ended int64
+	var key, idx, status, fl, attempt, fence, ended, preempted int64
 	var code, cost *int64
 	var cause, members string
 	var x job.Exit
 	u := &r.Unit
 	err := row.Scan(&key, &idx, &status, &fl, &u.StatusReason, &u.UserReason, &u.Ready, &attempt, &fence, &u.Host, &u.Environment, &u.Log, &u.Placed, &u.Started, &u.Stopped,
-		&u.AttemptWhy, &ended, &code, &x.Reason, &cause, &x.ErrorLine, &x.Usage.CPUMillis, &x.Usage.PeakMemKiB, &x.Usage.BytesIn, &x.Usage.BytesOut, &cost, &u.MemoryMiB, &members, &u.Address)
+		&u.AttemptWhy, &ended, &code, &x.Reason, &cause, &x.ErrorLine, &x.Usage.CPUMillis, &x.Usage.PeakMemKiB, &x.Usage.BytesIn, &x.Usage.BytesOut, &cost, &u.MemoryMiB, &members, &u.Address, &preempted)
 	if err != nil {
 		return r, err
 	}
 	r.Ref = job.Ref{Key: job.Key(key), Index: int32(idx)}
-	u.Status, u.Attempt, u.Fence = job.Status(status), int32(attempt), uint32(fence)
+	u.Status, u.Attempt, u.Fence, u.Preempted = job.Status(status), int32(attempt), uint32(fence), int32(preempted)
 	u.Cancelled, u.Terminated = fl&flagCancelled != 0, fl&flagTerminated != 0
 	if ended != 0 {
 		if code != nil {

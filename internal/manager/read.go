@@ -149,7 +149,7 @@ func (m *Manager) Transitions(ctx context.Context, after int64, limit int) ([]Tr
 	var out []Transition
 	err := m.db.View(ctx, func(tx *store.Tx) error {
 		out = nil
-		rows, err := tx.Query(`SELECT o.seq, o.at, o.job, o.lo, o.hi, o.before, o.after, j.id FROM outbox o JOIN jobs j ON j.key = o.job WHERE o.seq > $1 ORDER BY o.seq LIMIT $2`, after, int64(limit))
+		rows, err := tx.Query(`SELECT o.seq, o.at, o.job, o.lo, o.hi, o.before, o.after, o.why, j.id FROM outbox o JOIN jobs j ON j.key = o.job WHERE o.seq > $1 ORDER BY o.seq LIMIT $2`, after, int64(limit))
 		if err != nil {
 			return err
 		}
@@ -158,7 +158,7 @@ func (m *Manager) Transitions(ctx context.Context, after int64, limit int) ([]Tr
 			var t Transition
 			var key, lo, hi, from, to int64
 			var id []byte
-			if err := rows.Scan(&t.Seq, &t.At, &key, &lo, &hi, &from, &to, &id); err != nil {
+			if err := rows.Scan(&t.Seq, &t.At, &key, &lo, &hi, &from, &to, &t.Why, &id); err != nil {
 				return err
 			}
 			t.Key, t.Lo, t.Hi, t.From, t.To = job.Key(key), int32(lo), int32(hi), job.Status(from), job.Status(to)

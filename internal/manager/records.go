@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"maps"
 	"slices"
+	"strings"
 
 	"drover/internal/core/fault"
 	"drover/internal/core/job"
@@ -223,7 +224,11 @@ func (c *Core) explain(id job.ID, i int32, now int64, place bool) *Wait {
 		} else {
 			r = c.sched.Why(e.spec.Queue, e.demand(i), now)
 		}
-		return &Wait{Code: r.Code, Reason: r.Text, Remedy: r.Remedy, Position: r.Position}
+		w := &Wait{Code: r.Code, Reason: r.Text, Remedy: r.Remedy, Position: r.Position}
+		if why := e.get(i).AttemptWhy; strings.HasPrefix(why, job.PreemptedPrefix) {
+			w.Reason += "; its last attempt was stopped: " + why
+		}
+		return w
 	}
 	return nil
 }

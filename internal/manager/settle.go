@@ -325,12 +325,17 @@ func (c *Core) endUnit(e *entry, i int32, ev job.Event, now Instant) error {
 	if err != nil || !ch.Stop {
 		return err
 	}
+	c.stop(e, i, now)
+	return nil
+}
+
+// stop tells the worker of a unit, or those of all nodes of a gang, to end it.
+func (c *Core) stop(e *entry, i int32, now Instant) {
 	if e.spec.Nodes != nil {
 		c.stopNodes(e, now)
-		return nil
+		return
 	}
 	c.sendStop(e, i)
-	return nil
 }
 
 // endArray ends the untouched children in one row and the others in chunks.

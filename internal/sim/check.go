@@ -24,8 +24,10 @@ type checker struct {
 	held     map[string]int64     // tokens leased, by consumable resource
 	taken    map[string]int64     // tokens ever leased
 	most     map[string]int64     // maxvCpus before the batch under way
+	ranks    map[string]int32     // of queues, before the batch under way
 	runs     map[int64]*execution // by nonce
 	quiet    int                  // steps after which nothing was under way
+	promises []promise            // to units for which others were stopped
 }
 
 type hostBook struct {
@@ -43,12 +45,13 @@ type book struct {
 	children []job.Status
 	lease    map[int32]manager.UnitRow // the last row of each unit
 	barred   map[int32]string          // units that may get no further lease, and why
+	free     map[int32]int32           // attempts of units that were preempted, and do not count
 }
 
 func newChecker(w *world) *checker {
 	return &checker{
 		w: w, plans: map[string]*plan{}, byKey: map[job.Key]*book{}, byID: map[job.ID]*book{},
-		hosts: map[string]*hostBook{}, used: map[string]int64{}, held: map[string]int64{}, taken: map[string]int64{}, most: map[string]int64{}, runs: map[int64]*execution{},
+		hosts: map[string]*hostBook{}, used: map[string]int64{}, held: map[string]int64{}, taken: map[string]int64{}, most: map[string]int64{}, ranks: map[string]int32{}, runs: map[int64]*execution{},
 	}
 }
 
@@ -65,6 +68,9 @@ func (b *book) at(i int32) *job.Status {
 func (c *checker) before(*manager.Batch) {
 	for _, e := range c.w.paper.envs {
 		c.most[e.Name] = e.MaxMilliVCPU
+	}
+	for _, q := range c.w.paper.queues {
+		c.ranks[q.Name] = q.Priority
 	}
 	for _, k := range c.hosts { // each by itself: the order does not matter
 		k.last = k.capacity
@@ -95,7 +101,7 @@ func (c *checker) batch(b *manager.Batch) {
 		c.host(h)
 	}
 	for i := range b.History {
-		c.history(&b.History[i])
+		c.history(&b.History[i], b)
 	}
 	granted := map[string]bool{}
 	for i := range b.Units {
@@ -115,6 +121,7 @@ func (c *checker) batch(b *manager.Batch) {
 		c.gang(b.Units[i].Ref.Key)
 	}
 	c.capacity(b, granted)
+	c.keep(b)
 	c.tokens()
 }
 
@@ -127,7 +134,7 @@ func (c *checker) created(s *job.Spec) {
 	if p.created > p.sent || p.token != "" && p.created > 1 {
 		c.w.broken("I3", "%s was sent %d times and created %d times (token %q)", p.name, p.sent, p.created, p.token)
 	}
-	b := &book{key: s.Key, id: s.ID, plan: p, parent: job.Submitted, lease: map[int32]manager.UnitRow{}, barred: map[int32]string{}}
+	b := &book{key: s.Key, id: s.ID, plan: p, parent: job.Submitted, lease: map[int32]manager.UnitRow{}, barred: map[int32]string{}, free: map[int32]int32{}}
 	for range s.Size {
 		b.children = append(b.children, job.Submitted)
 	}
@@ -198,11 +205,15 @@ func (c *checker) host(h manager.HostRow) {
 }
 
 // history checks the record of an attempt that another one follows.
-func (c *checker) history(r *manager.UnitRow) {
+func (c *checker) history(r *manager.UnitRow, in *manager.Batch) {
 	b := c.byKey[r.Ref.Key]
 	c.w.stats.Retried++
 	c.ended(b, r)
-	if !isNode(r.Ref) && !b.plan.again(r.Attempt, r.AttemptWhy, r.Exit) {
+	if strings.HasPrefix(r.AttemptWhy, job.PreemptedPrefix) && !isNode(r.Ref) {
+		c.requeued(b, r, in)
+		return
+	}
+	if !isNode(r.Ref) && !b.plan.again(r.Attempt-b.free[r.Ref.Index], r.AttemptWhy, r.Exit) {
 		c.w.broken("I11", "%s attempt %d (%s, %+v) was retried against %+v", unitName(b.plan.name, r.Ref), r.Attempt, r.AttemptWhy, *r.Exit, b.plan.retry)
 	}
 }
@@ -217,7 +228,8 @@ func (c *checker) ended(b *book, r *manager.UnitRow) {
 	if r.AttemptWhy == "" {
 		c.w.broken("I27", "%s attempt %d has ended without a reason", name, r.Attempt)
 	}
-	if lost := strings.HasPrefix(r.AttemptWhy, "Host EC2 (instance "+r.Host+")"); lost != (x.Cause == job.CauseHost) {
+	asked := strings.HasPrefix(r.AttemptWhy, job.PreemptedPrefix)
+	if lost := strings.HasPrefix(r.AttemptWhy, "Host EC2 (instance "+r.Host+")"); lost != (x.Cause == job.CauseHost) && !asked {
 		c.w.broken("I27", "%s attempt %d: cause %q, reason %q", name, r.Attempt, x.Cause, r.AttemptWhy)
 	}
 	if c.w.opt.Quiet && x.Cause == job.CauseHost {
@@ -266,13 +278,16 @@ func (c *checker) unit(r *manager.UnitRow) (granted bool) {
 	}
 	c.account(b, &old, -1)
 	c.account(b, r, +1)
+	if r.Preempting() && (granted || !old.Preempting()) {
+		c.preempted(b, r)
+	}
 	if r.Status.Terminal() {
 		if r.StatusReason == "" {
 			c.w.broken("I27", "%s is %s without a reason", name, r.Status)
 		}
 		if r.Attempt > 0 && r.Exit != nil && !old.Status.Terminal() && old.Status != job.Runnable {
 			c.ended(b, r)
-			if !isNode(r.Ref) && r.Status == job.Failed && !r.Terminated && !r.Cancelled && b.plan.again(r.Attempt, r.AttemptWhy, r.Exit) {
+			if !isNode(r.Ref) && r.Status == job.Failed && !r.Terminated && !r.Cancelled && b.plan.again(r.Attempt-b.free[r.Ref.Index], r.AttemptWhy, r.Exit) {
 				c.w.broken("I11", "%s attempt %d (%s, %+v) was not retried: %+v", name, r.Attempt, r.AttemptWhy, *r.Exit, b.plan.retry)
 			}
 			if ok := r.Exit.OK() && !r.Terminated; ok != (r.Status == job.Succeeded) {
@@ -285,8 +300,8 @@ func (c *checker) unit(r *manager.UnitRow) (granted bool) {
 
 func (c *checker) granted(b *book, old, r *manager.UnitRow) {
 	name := unitName(b.plan.name, r.Ref)
-	if r.Attempt > max(b.plan.retry.Attempts, 1) {
-		c.w.broken("I10", "%s is on attempt %d of %d", name, r.Attempt, b.plan.retry.Attempts)
+	if free := b.free[wholeOf(b, r.Ref.Index)]; r.Attempt-free > max(b.plan.retry.Attempts, 1) {
+		c.w.broken("I10", "%s is on attempt %d of %d, and %d were preempted", name, r.Attempt, b.plan.retry.Attempts, free)
 	}
 	j := c.w.paper.job(r.Ref.Key)
 	for n := max(old.Attempt, 1); n < r.Attempt; n++ {

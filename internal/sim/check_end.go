@@ -115,6 +115,8 @@ func (c *checker) endAcked(kind job.EventKind, r *receipt, index int32) {
 	for _, i := range units {
 		s := j.status(i)
 		switch {
+		case kind == job.Cancel && s == job.Runnable && b.lease[i].Attempt > 0:
+			// It ran when it was cancelled, which then means nothing, and waits again since.
 		case s == job.Runnable || kind == job.Terminate && !s.Terminal() && !s.Live():
 			c.w.broken("I16", "%s is %s after its end was acknowledged", unitName(b.plan.name, job.Ref{Index: i}), s)
 		case kind == job.Terminate:

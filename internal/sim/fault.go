@@ -36,6 +36,7 @@ func (w *world) fault() {
 		if w.chance(0.3) {
 			s.skew = w.between(-86400*second, 86400*second)
 		}
+		w.check.promises = nil // room is made for a time, and that may be over now
 		w.note("the manager's clock is off by %.1f s", float64(s.skew)/1e6)
 	case 7, 8:
 		h.crashWorker()

@@ -35,6 +35,7 @@ const (
 	gangFile        = "internal/manager/gang.go"
 	hostsFile       = "internal/manager/hosts.go"
 	jobsFile        = "internal/manager/jobs.go"
+	preemptFile     = "internal/core/sched/preempt.go"
 	postFile        = "internal/manager/post.go"
 	settleFile      = "internal/manager/settle.go"
 	submitFile      = "internal/manager/submit.go"
@@ -94,6 +95,13 @@ var mutants = []mutant{
 	{"nodes are not told again to stop", []edit{{gangFile, "return e.nodes[e.spec.Nodes.Main].Status.Terminal()", "return false"}}},
 	{"the end of a node ends its job", []edit{{gangFile, "u job.Unit) bool { return u.Status.Live() }) {", "u job.Unit) bool { return false }) {"}}},
 	{"what a node held is given back with the job alone", []edit{{gangFile, "\t\tc.sched.ReleaseNode(", "\t\t_ = (*sched.State).ReleaseNode\n\t\t_ = func(job.Ref, int32, int64) {}\n\t\tfunc(job.Ref, int32, int64) {}("}}},
+	{"a preempted attempt counts", []edit{{stepFile, "\t\tu.Preempted++\n", ""}}},
+	{"what failed by itself counts as preempted", []edit{{stepFile, "case asked != \"\" && (x.Cause == CauseTerminated || x.Cause == CauseHost):", "case asked != \"\" && !x.OK():"}}},
+	{"queues need not allow it", []edit{{preemptFile, "case u.queue.yields && w.queue.Priority", "case w.queue.Priority"}}},
+	{"equals are preempted", []edit{{preemptFile, "w.queue.Priority > u.queue.Priority &&", "w.queue.Priority >= u.queue.Priority && u.queue != w.queue &&"}}},
+	{"lenders take from lenders", []edit{{preemptFile, "return ByReclaim, s.borrowed(u, w) && s.entitled(w)", "return ByReclaim, s.entitled(w)"}}},
+	{"room that was made is not kept", []edit{{preemptFile, "\t\ts.hosts[i].hold = h\n", ""}}},
+	{"the outbox does not say who was preempted", []edit{{coreFile, "if u.Preempted > before.Preempted {", "if false {"}}},
 	{"a letter too many is acknowledged", []edit{{postFile, "b.letters[n].Seq <= ack {", "b.letters[n].Seq <= ack+1 {"}}},
 }
 

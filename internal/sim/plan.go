@@ -23,6 +23,8 @@ type plan struct {
 	share   string // of a queue that is shared
 	nodes   int32  // of a multi-node parallel job; 0 = none
 	main    int32
+	quota   string // quota share
+	urgency int32  // schedulingPriority
 
 	sent    int // requests that left
 	created int // jobs in the journal
@@ -32,7 +34,7 @@ type plan struct {
 func (p *plan) spec() *job.Spec {
 	s := &job.Spec{
 		Name: p.name, Queue: p.queue, Definition: "d:1", Image: job.HostImage, Command: []string{"run", p.name},
-		Need: p.need, Size: p.size, Token: p.token, TimeoutSeconds: p.timeout, Tags: map[string]string{"plan": p.name}, Share: p.share,
+		Need: p.need, Size: p.size, Token: p.token, TimeoutSeconds: p.timeout, Tags: map[string]string{"plan": p.name}, Share: p.share, QuotaShare: p.quota, Priority: p.urgency,
 		Retry: job.Retry{Attempts: p.retry.Attempts},
 	}
 	s.Retry.Rules = append(s.Retry.Rules, p.retry.Rules...)
@@ -131,6 +133,8 @@ func (w *world) newPlan(name string, known []*receipt) *plan {
 		p.queue = "high"
 	case w.chance(0.1):
 		p.queue = "doomed"
+	case p.roll(0, 0, 8)%4 == 0:
+		p.queue, p.quota, p.urgency = "divided", [...]string{"lender", "borrower"}[p.roll(0, 0, 7)%2], int32(p.roll(0, 0, 9)%2)
 	default:
 		p.share = [...]string{"a1", "a2", "b"}[p.roll(0, 0, 7)%3]
 	}

@@ -39,6 +39,7 @@ type Stats struct {
 	ManagerCrashes, WorkerCrashes, HostLosses     int
 	Dropped, Duplicated, Compared, Retried, Ended int // Compared: Cores held against rebuilt ones
 	Gangs, Nodes                                  int // attempts of multi-node parallel jobs, and starts of nodes but the main ones
+	Preempted                                     int
 }
 
 // Violation is a broken promise.
@@ -94,4 +95,5 @@ func (s *Stats) add(o Stats) {
 	s.Ended += o.Ended
 	s.Gangs += o.Gangs
 	s.Nodes += o.Nodes
+	s.Preempted += o.Preempted
 }

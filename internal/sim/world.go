@@ -9,6 +9,7 @@ import (
 
 	"drover/internal/core/job"
 	"drover/internal/core/resource"
+	"drover/internal/core/sched"
 	"drover/internal/manager"
 )
 
@@ -130,12 +131,19 @@ func (w *world) setUp() {
 		{Name: "local", Managed: true, Enabled: true, MaxMilliVCPU: 64000, HostJobs: true},
 		{Name: "small", Managed: true, Enabled: true, MaxMilliVCPU: 3000, HostJobs: true},
 	}
+	yields := map[string]string{sched.TagPreempt: "true", sched.TagProtect: "1"}
 	w.paper.queues = []job.Queue{
-		{Name: "default", Priority: 1, Enabled: true, Environments: []string{"local"}, Policy: "fair"},
+		{Name: "default", Priority: 1, Enabled: true, Environments: []string{"local"}, Policy: "fair", Tags: yields},
+		{Name: "divided", Priority: 2, Enabled: true, Environments: []string{"local"}, Policy: "quota", Tags: map[string]string{sched.TagProtect: "1"}},
 		{Name: "doomed", Priority: 5, Enabled: true, Environments: []string{"local"}},
 		{Name: "high", Priority: 10, Enabled: true, Environments: []string{"small", "local"}},
 	}
-	w.paper.policies = []job.SchedulingPolicy{{Name: "fair", Fair: &job.FairShare{DecaySeconds: 60, Reservation: 20, Weights: []job.ShareWeight{{Share: "a*", Weight: 5000}}}}}
+	w.paper.policies = []job.SchedulingPolicy{{Name: "fair", Fair: &job.FairShare{DecaySeconds: 60, Reservation: 20, Weights: []job.ShareWeight{{Share: "a*", Weight: 5000}}}}, {Name: "quota", Quota: true}}
+	vcpus := func(n int64) []job.CapacityLimit { return []job.CapacityLimit{{Unit: "VCPU", Max: n}} }
+	w.paper.quotas = []job.QuotaShare{
+		{Name: "lender", Queue: "divided", Enabled: true, Limits: vcpus(2), Lends: true},
+		{Name: "borrower", Queue: "divided", Enabled: true, Limits: vcpus(1), Lends: true, Borrows: true, Borrow: job.Unlimited, Urgent: true},
+	}
 	w.paper.consumables = []job.Consumable{{Name: "licence", Total: 4, Replenishable: true}, {Name: "sheet", Total: sheets}}
 	w.startServer()
 	for range 2 + w.rng.IntN(4) {

@@ -35,6 +35,15 @@ const (
 // HostLost is the statusReason of an attempt whose host went away.
 func HostLost(instance string) string { return "Host EC2 (instance " + instance + ") terminated." }
 
+// PreemptedPrefix begins the statusReason of an attempt that was stopped to make room.
+const PreemptedPrefix = "Preempted by rule "
+
+// PreemptedFor is the statusReason of an attempt that was stopped to make room, by a rule of
+// the scheduler, for a unit by its public name, of a queue.
+func PreemptedFor(rule, unit, queue string) string {
+	return PreemptedPrefix + rule + " to make room for job " + unit + " of job queue " + queue
+}
+
 // Usage is what an attempt consumed.
 type Usage struct {
 	CPUMillis  int64 `json:"cpuMillis"`

@@ -8,6 +8,10 @@ type QuotaShare struct {
 	Queue   string            `json:"queue"` // queue name
 	Enabled bool              `json:"enabled"`
 	Limits  []CapacityLimit   `json:"limits"`
+	Lends   bool              `json:"lends,omitempty"`   // what it leaves idle may be borrowed by others (LEND, LEND_AND_BORROW)
+	Borrows bool              `json:"borrows,omitempty"` // it may use what others leave idle (LEND_AND_BORROW)
+	Borrow  int32             `json:"borrow,omitempty"`  // percent of its limits that it may borrow; Unlimited = as much as there is
+	Urgent  bool              `json:"urgent,omitempty"`  // its jobs of higher schedulingPriority stop those of lower (inSharePreemption)
 	Tags    map[string]string `json:"tags,omitempty"`
 	Detail  json.RawMessage   `json:"detail,omitempty"`
 }
@@ -24,6 +28,7 @@ func CapacityUnits() []string { return []string{"VCPU", "GPU"} }
 
 // The bounds of quota shares (AWS Batch API Reference).
 const (
+	Unlimited         = -1 // the default borrowLimit
 	MaxQuotaShares    = 20 // per queue
 	MaxCapacityLimits = 5  // per share
 )
@@ -51,6 +56,10 @@ func (q *QuotaShare) Check() error {
 		return invalid("quotaShareName %q must be 1 to 128 letters, digits, - and _", q.Name)
 	case len(q.Limits) == 0 || len(q.Limits) > MaxCapacityLimits:
 		return invalid("capacityLimits needs 1 to %d entries, got %d", MaxCapacityLimits, len(q.Limits))
+	case !q.Borrows && q.Borrow != 0:
+		return invalid("borrowLimit is only for strategy LEND_AND_BORROW")
+	case q.Borrow < Unlimited:
+		return invalid("borrowLimit must be a percentage, or -1 for no limit, got %d", q.Borrow)
 	}
 	for i, l := range q.Limits {
 		known := false

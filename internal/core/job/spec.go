@@ -177,7 +177,8 @@ type Environment struct {
 	Managed      bool              `json:"managed"`
 	Enabled      bool              `json:"enabled"`
 	MaxMilliVCPU int64             `json:"maxMilliVcpu"`
-	HostJobs     bool              `json:"hostJobs"` // image "host" is allowed (tag drover:host-jobs)
+	HostJobs     bool              `json:"hostJobs"`       // image "host" is allowed (tag drover:host-jobs)
+	Spot         bool              `json:"spot,omitempty"` // its capacity may be taken away: what runs there is preempted first
 	Tags         map[string]string `json:"tags,omitempty"`
 	Detail       json.RawMessage   `json:"detail,omitempty"`
 }

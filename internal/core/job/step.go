@@ -21,8 +21,12 @@ type Unit struct {
 	Started      int64  // when it began to run; 0 = not yet
 	Stopped      int64  // when the unit became terminal, or its last attempt ended
 	Exit         *Exit  // how the latest attempt ended; nil while one is under way
-	AttemptWhy   string // statusReason of the latest ended attempt
+	AttemptWhy   string // statusReason of the latest ended attempt; while one is under way, why it is being preempted
+	Preempted    int32  // attempts that were preempted: they do not count against the retry strategy
 }
+
+// Preempting reports whether the attempt under way is being stopped to make room.
+func (u *Unit) Preempting() bool { return u.Status.Live() && u.AttemptWhy != "" }
 
 // Lease is the unit's current lease.
 func (u *Unit) Lease(r Ref) Lease { return Lease{Ref: r, Attempt: u.Attempt, Fence: u.Fence} }
@@ -40,10 +44,11 @@ const (
 	Cancel                         // a user cancels it; Reason is set
 	Terminate                      // a user terminates it; Reason is set
 	Doom                           // a job it depends on failed; Reason is set
+	Preempt                        // its attempt is stopped to make room for another unit; Reason is set
 )
 
-// Event is one happening. Start, Finish and Lose carry the fence of the attempt they
-// speak of.
+// Event is one happening. Start, Finish, Lose and Preempt carry the fence of the attempt
+// they speak of.
 type Event struct {
 	Kind                   EventKind
 	Fence                  uint32
@@ -96,6 +101,8 @@ func Step(u Unit, retry Retry, ev Event, now int64) (Unit, Change, error) {
 		u = cancel(u, ev.Reason, now)
 	case Terminate:
 		u, c.Stop = terminate(u, ev.Reason, now)
+	case Preempt:
+		u, c.Stop, err = preempt(u, ev)
 	case Doom:
 		if u.Cancelled {
 			ev.Reason = u.UserReason
@@ -174,6 +181,7 @@ func end(u Unit, retry Retry, ev Event, now int64) (Unit, bool, error) {
 	}
 	u.Exit = x
 	u.Stopped = when(ev.At, max(u.Placed, u.Started), now)
+	asked := u.AttemptWhy // why it was to be preempted, if it was
 	why := attemptReason(u, x, ev.Kind == Lose)
 	u.AttemptWhy, u.StatusReason = why, why
 	switch {
@@ -186,11 +194,30 @@ func end(u Unit, retry Retry, ev Event, now int64) (Unit, bool, error) {
 		u.Status = Succeeded
 	case x.Cause == CauseTimeout:
 		u.Status = Failed
-	case retry.Again(u.Attempt, why, x.Reason, x.Code):
+	case asked != "" && (x.Cause == CauseTerminated || x.Cause == CauseHost):
+		u.Status, u.AttemptWhy, u.StatusReason = Runnable, asked, asked
+		u.Preempted++
+	case retry.Again(u.Attempt-u.Preempted, why, x.Reason, x.Code):
 		u.Status = Runnable
 	default:
 		u.Status = Failed
 	}
+	return u, true, nil
+}
+
+// preempt asks a running attempt to make room. It ends like any other: if it comes to its
+// end before the stop reaches it, that end counts. Stopped, or lost with its host, it
+// begins again and has used no attempt of its retry strategy.
+func preempt(u Unit, ev Event) (_ Unit, stop bool, err error) {
+	switch {
+	case ev.Fence != u.Fence:
+		return u, false, Stale(ev.Fence, u.Fence)
+	case !u.Status.Live():
+		return u, false, Settled(ev.Fence)
+	case u.Terminated || u.Preempting():
+		return u, false, nil // it is being stopped already
+	}
+	u.AttemptWhy = ev.Reason
 	return u, true, nil
 }
 

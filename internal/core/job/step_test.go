@@ -31,6 +31,7 @@ var (
 	failure = &job.Exit{Code: code(3), Cause: job.CauseExit}
 	noStart = &job.Exit{Cause: job.CauseStart}
 	timeout = &job.Exit{Code: code(137), Cause: job.CauseTimeout}
+	stopped = &job.Exit{Code: code(143), Cause: job.CauseTerminated}
 )
 
 // What Step does with each event in each status. A word is the status after it, "=" an
@@ -54,6 +55,8 @@ func TestStepTable(t *testing.T) {
 		{"lose", job.Event{Kind: job.Lose, Fence: 1}, [7]string{"!StaleFence", "!StaleFence", "!StaleFence", "RUNNABLE", "RUNNABLE", "!AlreadySettled", "!AlreadySettled"}},
 		{"cancel", job.Event{Kind: job.Cancel, Reason: "no"}, [7]string{"FAILED", "=", "FAILED", "=", "=", "=", "="}},
 		{"terminate", job.Event{Kind: job.Terminate, Reason: "no"}, [7]string{"FAILED", "FAILED", "FAILED", "=", "=", "=", "="}},
+		{"preempt", job.Event{Kind: job.Preempt, Fence: 1, Reason: "no"}, [7]string{"!StaleFence", "!StaleFence", "!StaleFence", "=", "=", "!AlreadySettled", "!AlreadySettled"}},
+		{"preempt, stale", job.Event{Kind: job.Preempt, Fence: 9, Reason: "no"}, [7]string{"!StaleFence", "!StaleFence", "!StaleFence", "!StaleFence", "!StaleFence", "!StaleFence", "!StaleFence"}},
 		{"doom", job.Event{Kind: job.Doom, Reason: "no"}, [7]string{"FAILED", "FAILED", "FAILED", "=", "=", "=", "="}},
 	} {
 		for i, s := range statuses {
@@ -78,7 +81,7 @@ func TestStepTable(t *testing.T) {
 			if want := s.Live() && (c.ev.Kind == job.Finish || c.ev.Kind == job.Lose) && err == nil; ch.Ended != want {
 				t.Errorf("%s in %s: ended %t", c.name, s, ch.Ended)
 			}
-			if want := s.Live() && c.ev.Kind == job.Terminate; ch.Stop != want {
+			if want := s.Live() && err == nil && (c.ev.Kind == job.Terminate || c.ev.Kind == job.Preempt); ch.Stop != want {
 				t.Errorf("%s in %s: stop %t", c.name, s, ch.Stop)
 			}
 			if s.Terminal() && after != before {
@@ -157,6 +160,43 @@ func TestStepReasons(t *testing.T) {
 	}
 }
 
+// An attempt that is stopped to make room does not count, and only then.
+func TestPreempt(t *testing.T) {
+	running := job.Unit{Status: job.Running, Attempt: 1, Fence: 1, Host: "i-1", Placed: 1, Started: 1}
+	why := job.PreemptedFor("queue-priority", "x", "high")
+	for _, c := range []struct {
+		name      string
+		before    *job.Event // of the preemption
+		end       job.Event
+		status    job.Status
+		preempted int32
+		reason    string
+	}{
+		{"stopped", nil, job.Event{Kind: job.Finish, Fence: 1, Exit: stopped}, job.Runnable, 1, why},
+		{"its host was lost", nil, job.Event{Kind: job.Lose, Fence: 1}, job.Runnable, 1, why},
+		{"it succeeded before", nil, job.Event{Kind: job.Finish, Fence: 1, Exit: success}, job.Succeeded, 0, job.ReasonExited},
+		{"it failed before", nil, job.Event{Kind: job.Finish, Fence: 1, Exit: failure}, job.Failed, 0, job.ReasonExited},
+		{"its time was over before", nil, job.Event{Kind: job.Finish, Fence: 1, Exit: timeout}, job.Failed, 0, job.ReasonTimeout},
+		{"a user had ended it", &job.Event{Kind: job.Terminate, Reason: "mine"}, job.Event{Kind: job.Finish, Fence: 1, Exit: stopped}, job.Failed, 0, "mine"},
+	} {
+		u := running
+		if c.before != nil {
+			u, _, _ = job.Step(u, job.Retry{}, *c.before, 5)
+		}
+		u, ch, err := job.Step(u, job.Retry{}, job.Event{Kind: job.Preempt, Fence: 1, Reason: why}, 5)
+		if err != nil || ch.Stop != (c.before == nil) || u.Preempting() != ch.Stop {
+			t.Errorf("%s: stop %t, %v", c.name, ch.Stop, err)
+		}
+		if again, ch, _ := job.Step(u, job.Retry{}, job.Event{Kind: job.Preempt, Fence: 1, Reason: "another"}, 5); ch.Stop || again != u {
+			t.Errorf("%s: preempted twice: %+v", c.name, again)
+		}
+		u, _, err = job.Step(u, job.Retry{}, c.end, 9)
+		if err != nil || u.Status != c.status || u.Preempted != c.preempted || u.StatusReason != c.reason || u.Preempting() {
+			t.Errorf("%s: %+v, %v", c.name, u, err)
+		}
+	}
+}
+
 // Whatever happens, in whatever order and however the clocks jump: a terminal status stays,
 // attempts and fences only rise and stay within the bound, and times do not run backwards.
 func TestStepProperties(t *testing.T) {
@@ -167,9 +207,9 @@ func TestStepProperties(t *testing.T) {
 		for range rapid.IntRange(1, 40).Draw(t, "steps") {
 			now = max(1, now+rapid.Int64Range(-5000, 5000).Draw(t, "clock"))
 			ev := job.Event{
-				Kind:   job.EventKind(rapid.IntRange(int(job.Release), int(job.Doom)).Draw(t, "kind")),
+				Kind:   job.EventKind(rapid.IntRange(int(job.Release), int(job.Preempt)).Draw(t, "kind")),
 				Fence:  u.Fence + uint32(rapid.SampledFrom([]int{0, 0, 0, 0, -1, 1}).Draw(t, "fence")),
-				Exit:   rapid.SampledFrom([]*job.Exit{nil, success, failure, noStart, timeout}).Draw(t, "exit"),
+				Exit:   rapid.SampledFrom([]*job.Exit{nil, success, failure, noStart, timeout, stopped}).Draw(t, "exit"),
 				At:     max(0, now+rapid.Int64Range(-9000, 9000).Draw(t, "at")),
 				Reason: "r", Host: "i-1",
 			}
@@ -181,7 +221,7 @@ func TestStepProperties(t *testing.T) {
 				t.Fatalf("refused, and changed: %+v to %+v", before, u)
 			case before.Status.Terminal() && u != before:
 				t.Fatalf("%+v was terminal and became %+v", before, u)
-			case u.Attempt < before.Attempt || u.Fence < before.Fence || u.Attempt > retry.Max():
+			case u.Attempt < before.Attempt || u.Fence < before.Fence || u.Attempt-u.Preempted > retry.Max() || u.Preempted < before.Preempted:
 				t.Fatalf("attempt %d fence %d after attempt %d fence %d of %d", u.Attempt, u.Fence, before.Attempt, before.Fence, retry.Max())
 			case u.Status.Terminal() && u.Stopped == 0, u.Status == job.Failed && u.StatusReason == "":
 				t.Fatalf("it ended without time or reason: %+v", u)

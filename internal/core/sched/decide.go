@@ -16,7 +16,13 @@ func (s *State) Decide(now int64, limit int) Plan {
 			break
 		}
 	}
-	return s.plan(places)
+	var stop []Preemption
+	if len(places) < limit {
+		stop = s.preempt()
+	}
+	p := s.plan(places)
+	p.Preempt = stop
+	return p
 }
 
 // maxPasses is how often Decide begins anew because room that was kept has been given up,
@@ -28,12 +34,18 @@ func (s *State) onePass(places []Placement, limit int) []Placement {
 	s.pass++
 	s.overdue()
 	for i := 0; i < len(s.holds); i++ {
-		if h := s.holds[i]; h.stands() {
+		if h := s.holds[i]; h.stands() && (h.rule == "" || s.now <= h.until) {
 			s.refresh(h)
 		} else {
-			s.release(h.queue)
+			h.until = 0
+		}
+		if h := s.holds[i]; !h.stands() {
+			s.end(h)
 			i--
 		}
+	}
+	if s.making > 0 {
+		places = s.take(places, limit)
 	}
 	s.loosened = false
 	for i, j := 0, 0; i < len(s.queues); i = j {
@@ -82,7 +94,7 @@ func (s *State) plan(places []Placement) Plan {
 		if !h.stands() {
 			continue
 		}
-		r := Reservation{Queue: h.queue.Name, Ref: s.first(h.share.fifos[h.class])}
+		r := Reservation{Queue: h.queue.Name, Ref: s.unitOf(h)}
 		if h.known {
 			r.Shadow = h.shadow
 		}
@@ -132,8 +144,7 @@ func (s *State) next(queues []*queue) *queue {
 			continue
 		}
 		if q.pass != s.pass {
-			q.pass, q.headed, q.done = s.pass, false, false
-			clear(q.blocked)
+			q.turn(s)
 		}
 		if q.done || (q.headed || q.policy == patient && q.hold == nil && q.due == nil) && !s.promising(q) {
 			continue
@@ -143,6 +154,12 @@ func (s *State) next(queues []*queue) *queue {
 		}
 	}
 	return best
+}
+
+// turn begins the part of a queue in a pass.
+func (q *queue) turn(s *State) {
+	q.pass, q.headed, q.done = s.pass, false, false
+	clear(q.blocked)
 }
 
 // full reports whether no class at all may fit.
@@ -228,6 +245,7 @@ func (s *State) serveFirst(q *queue) (Placement, bool) {
 	switch {
 	case q.policy == strictly:
 		q.done = true
+	case s.making > 0 && s.makingFor(sh, c) > 0: // room is being made for it
 	case s.hopeless(q, sh, c): // keeping room would not help it; look at the next one
 		s.release(q)
 		s.despair(sh, c)
@@ -361,6 +379,11 @@ func (s *State) foremost(sh *share, w int, m uint64, best int32) int32 {
 // goesBefore reports whether the head of class a in share x goes before that of b in y.
 func (s *State) goesBefore(q *queue, x *share, a int32, y *share, b int32) bool {
 	k, l := &s.classes[a], &s.classes[b]
+	if len(q.quotas) > 0 {
+		if owns := x.owns(k.amount()); owns != y.owns(l.amount()) {
+			return owns // who borrows comes after who does not
+		}
+	}
 	if k.Priority != l.Priority {
 		return k.Priority > l.Priority
 	}
@@ -398,7 +421,7 @@ func (s *State) place(q *queue, sh *share, c int32, own *hold) (Placement, bool)
 		q.blocked.add(c)
 		return Placement{}, false
 	}
-	if !sh.within(k) {
+	if !q.within(sh, k) {
 		sh.blocked.add(c)
 		return Placement{}, false
 	}
@@ -498,7 +521,7 @@ func (s *State) findOne(q *queue, c int32, shape Shape, pack bool, own *hold) in
 // start places the head of a class on the hosts that find found.
 func (s *State) start(q *queue, sh *share, c int32, e *environment, own *hold) Placement {
 	k := &s.classes[c]
-	u := run{queue: q, share: sh, env: e, part: part{s.found[0], k.need(0)}, tokens: k.tokens, placed: s.now}
+	u := run{queue: q, share: sh, env: e, part: part{s.found[0], k.need(0)}, tokens: k.tokens, placed: s.now, priority: k.Priority}
 	p := Placement{Queue: q.Name, Environment: e.Name, Host: s.hosts[s.found[0]].id}
 	for n, i := range s.found[1:] {
 		u.rest = append(u.rest, part{i, k.need(n + 1)})

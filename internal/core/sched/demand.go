@@ -36,18 +36,13 @@ type Weight struct {
 	Factor     float64
 }
 
-// QuotaShare is what units of one share of a queue may hold together (strategy RESERVE).
-type QuotaShare struct {
-	Name  string
-	Limit Limit
-}
-
 // Limit bounds what is held together. An amount of 0 is no limit.
 type Limit struct{ MilliVCPU, GPU int64 }
 
 // Plan is what Decide decided: Places are accounted for already.
 type Plan struct {
 	Places  []Placement
+	Preempt []Preemption  // what must be stopped now; it holds its room until Release
 	Reserve []Reservation // what is kept free now, for whom
 }
 

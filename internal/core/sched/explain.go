@@ -2,6 +2,7 @@ package sched
 
 import (
 	"fmt"
+	"strconv"
 
 	"drover/internal/core/job"
 	"drover/internal/core/resource"
@@ -25,6 +26,7 @@ const (
 	CodeHold        = "DROVER:BEHIND_A_RESERVATION"
 	CodeStrict      = "DROVER:BEHIND_THE_FIRST"
 	CodeGang        = "DROVER:TOO_FEW_NODES"
+	CodeMaking      = "DROVER:PREEMPTING"
 )
 
 // Reason is why a unit waits: a code, a sentence with numbers, and what would unblock it.
@@ -44,7 +46,10 @@ func (r Reason) remedy(text string) Reason {
 
 // Explain says why a unit waits in a queue, and where in it.
 func (s *State) Explain(queueName string, d Demand, r job.Ref, now int64) Reason {
-	why := s.Why(queueName, d, now)
+	why, ok := s.made(queueName, r)
+	if !ok {
+		why = s.Why(queueName, d, now)
+	}
 	why.Position = s.position(queueName, &d, r)
 	return why
 }
@@ -101,6 +106,16 @@ type asking struct {
 	name  string // of the share
 }
 
+// made says that room is being made for a unit, if it is.
+func (s *State) made(queueName string, r job.Ref) (Reason, bool) {
+	for _, h := range s.holds {
+		if h.rule != "" && h.queue.Name == queueName && h.stands() && s.unitOf(h) == r {
+			return because(CodeMaking, "room is being made for it: by rule %s, %d running jobs are being stopped", h.rule, h.left).remedy("it starts when they have stopped"), true
+		}
+	}
+	return Reason{}, false
+}
+
 // barred names what bars a unit whatever its environment.
 func (x *asking) barred() (Reason, bool) {
 	if t, lacks := x.s.lacks(x.class, nil); lacks {
@@ -115,15 +130,30 @@ func (x *asking) barred() (Reason, bool) {
 		}
 		return because(CodeToken, "consumable resource %s: asked %d, available %d of %d", t.Name, t.Quantity, k.total-k.used, k.total).remedy("wait for jobs that hold it to end, or raise its total"), true
 	}
-	if sh := x.share; !sh.within(x.class) {
-		v := x.class.whole
-		if sh.limit.MilliVCPU > 0 && sh.running.MilliVCPU+v.MilliVCPU > sh.limit.MilliVCPU {
-			return because(CodeQuota, "quota share %s runs %s of its %s vCPUs, the job asks %s", x.name, resource.FormatVCPU(sh.running.MilliVCPU),
-				resource.FormatVCPU(sh.limit.MilliVCPU), resource.FormatVCPU(v.MilliVCPU)).remedy("wait for jobs of the share to end, or raise its limit"), true
-		}
-		return because(CodeQuota, "quota share %s runs %d of its %d GPUs, the job asks %d", x.name, sh.running.GPU, sh.limit.GPU, v.GPU).remedy("wait for jobs of the share to end, or raise its limit"), true
+	if !x.queue.within(x.share, x.class) {
+		return x.overQuota(), true
 	}
 	return Reason{}, false
+}
+
+// overQuota says how far the unit is beyond what its quota share may hold.
+func (x *asking) overQuota() Reason {
+	sh, l := x.share, x.class.amount()
+	most, next := x.queue.most(sh), sh.running.plus(l, 1)
+	if next.over(most) {
+		n, of, asks, unit := resource.FormatVCPU(sh.running.MilliVCPU), resource.FormatVCPU(most.MilliVCPU), resource.FormatVCPU(l.MilliVCPU), "vCPUs"
+		if !next.over(Limit{MilliVCPU: most.MilliVCPU}) {
+			n, of, asks, unit = strconv.FormatInt(sh.running.GPU, 10), strconv.FormatInt(most.GPU, 10), strconv.FormatInt(l.GPU, 10), "GPUs"
+		}
+		its := "its"
+		if sh.quota.Borrows {
+			its = "at most"
+		}
+		return because(CodeQuota, "quota share %s runs %s of %s %s %s, the job asks %s", x.name, n, its, of, unit, asks).remedy("wait for jobs of the share to end, or raise its limit")
+	}
+	p := x.queue.pool
+	return because(CodeQuota, "quota share %s would have to borrow, and the shares of job queue %s that lend run %s of their %s vCPUs and %d of their %d GPUs", x.name, x.queue.Name,
+		resource.FormatVCPU(p.held.MilliVCPU), resource.FormatVCPU(p.owned.MilliVCPU), p.held.GPU, p.owned.GPU).remedy("wait for their jobs to end, or raise the share's limit")
 }
 
 // check runs the placement's own checks in order; the later one fails, the higher its rank.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 
+	"drover/internal/core/job"
 	"drover/internal/core/resource"
 )
 
@@ -23,29 +24,69 @@ type hold struct {
 	spare  int64 // milli vCPU of env left beside the unit
 	shadow int64 // when the unit is expected to start
 	known  bool  // the shadow rests on known ends only
+
+	rule  Rule  // why others are stopped to make the room; "" = they are not
+	left  int   // of them, those that have not stopped yet
+	until int64 // the room is made by then, or given up
 }
 
 // stands reports whether the unit that the room is kept for still waits as the first of
 // its class.
 func (h *hold) stands() bool {
+	if h.rule != "" {
+		return h.until > 0 && int(h.class) < len(h.share.heads) && h.share.heads[h.class] != never
+	}
 	return int(h.class) < len(h.share.heads) && h.share.heads[h.class] == h.order
 }
 
+// unitOf is the unit that a hold keeps room for. Of several for which room is made the first
+// that waits has the first room.
+func (s *State) unitOf(h *hold) job.Ref {
+	n := int64(0)
+	for _, o := range s.holds {
+		if o == h {
+			break
+		}
+		if o.rule != "" && h.rule != "" && o.share == h.share && o.class == h.class {
+			n++
+		}
+	}
+	return s.nth(h.share.fifos[h.class], n)
+}
+
 // binds reports whether the hold stands in the way of a unit for which own is held. An
-// older hold is not bound by a younger one, so that no two wait for each other.
+// older hold is not bound by a younger one, so that no two wait for each other; but nobody
+// takes what others are stopped for: that room comes, or is given up.
 func (h *hold) binds(own *hold) bool {
-	return h != nil && h != own && (own == nil || own.seq > h.seq)
+	return h != nil && h != own && (own == nil || own.seq > h.seq || h.rule != "")
 }
 
 // release gives up what is held for a queue.
 func (s *State) release(q *queue) {
-	h := q.hold
-	if h == nil {
-		return
+	if q.hold != nil {
+		s.end(q.hold)
 	}
-	q.hold = nil
+}
+
+// end gives up what a hold keeps.
+func (s *State) end(h *hold) {
+	if h.queue.hold == h {
+		h.queue.hold = nil
+	}
+	if h.rule != "" {
+		s.making--
+	}
 	s.holds = slices.DeleteFunc(s.holds, func(o *hold) bool { return o == h })
 	s.letGo(h)
+}
+
+// endAll gives up all that is kept for a queue.
+func (s *State) endAll(q *queue) {
+	for _, h := range slices.Clone(s.holds) {
+		if h.queue == q {
+			s.end(h)
+		}
+	}
 }
 
 func (s *State) letGo(h *hold) {
@@ -98,14 +139,14 @@ func (s *State) refresh(h *hold) {
 	if len(h.hosts) == 0 && s.find(h.queue, h.class, false, h) {
 		return // there are hosts enough: it lacks something else
 	}
-	if len(h.hosts) == 0 {
+	if len(h.hosts) == 0 && h.rule == "" {
 		s.chooseHosts(h, c)
 	}
 	for n, i := range h.hosts {
 		at, known, rest, ok := s.hostFits(i, h.needs[n])
 		if !ok { // the host became too small
 			hosts := h.hosts
-			h.hosts, h.needs, h.beside = nil, nil, nil
+			h.hosts, h.needs, h.beside, h.until = nil, nil, nil, 0
 			for _, i := range hosts {
 				s.hosts[i].hold = nil
 				s.opened(i)
@@ -194,7 +235,7 @@ func (s *State) soonest(shape Shape, n int, hosts []int32, needs []resource.Vect
 func (s *State) hopeless(q *queue, sh *share, n int32) bool {
 	c := &s.classes[n]
 	whole := c.whole
-	if sh.limit.MilliVCPU > 0 && whole.MilliVCPU > sh.limit.MilliVCPU || sh.limit.GPU > 0 && whole.GPU > sh.limit.GPU {
+	if c.amount().over(q.most(sh)) {
 		return true
 	}
 	for _, t := range c.tokens {

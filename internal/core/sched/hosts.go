@@ -12,10 +12,11 @@ import (
 
 type environment struct {
 	job.Environment
-	used int64 // milli vCPU
-	gone bool  // removed, but something runs in it: one of its name would not start empty
-	pack bool
-	hold *hold // room under maxvCpus that is kept for somebody
+	used    int64 // milli vCPU
+	leaving int64 // what of used is being stopped
+	gone    bool  // removed, but something runs in it: one of its name would not start empty
+	pack    bool
+	hold    *hold // room under maxvCpus that is kept for somebody
 }
 
 // host is one host. It is found by its place in State.hosts, which it keeps.
@@ -72,7 +73,7 @@ func (s *State) RemoveEnvironment(name string) {
 func (s *State) bury(e *environment) {
 	if e.gone && e.used == 0 {
 		if e.hold != nil {
-			s.release(e.hold.queue)
+			s.end(e.hold)
 		}
 		s.environments = slices.DeleteFunc(s.environments, func(o *environment) bool { return o == e })
 		s.resolve()
@@ -120,7 +121,7 @@ func (s *State) OpenHost(id string, open bool) {
 	s.version++
 	s.hosts[i].open = open
 	if h := s.hosts[i].hold; h != nil && !open {
-		s.release(h.queue)
+		s.end(h)
 	}
 	s.opened(i)
 }
@@ -132,7 +133,7 @@ func (s *State) RemoveHost(id string) {
 		return
 	}
 	if h := s.hosts[i].hold; h != nil {
-		s.release(h.queue)
+		s.end(h)
 	}
 	s.unfile(i)
 	delete(s.hostAt, id)

@@ -38,7 +38,7 @@ func (s *State) Picture() string {
 		for _, p := range u.rest {
 			fmt.Fprintf(&b, " and %v", p.need)
 		}
-		fmt.Fprintf(&b, " placed %d ends %d\n", u.placed, u.end)
+		fmt.Fprintf(&b, " placed %d ends %d leaving %t\n", u.placed, u.end, u.leaving)
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.tokens)) {
 		fmt.Fprintf(&b, "token %s %d of %d\n", name, s.tokens[name].used, s.tokens[name].total)

@@ -19,6 +19,10 @@ type run struct {
 	tokens []Token
 	placed int64
 	end    int64 // when it must have ended (µs); 0 = unknown
+
+	priority int32  // schedulingPriority
+	leaving  bool   // it is being stopped
+	makes    uint64 // hold.seq of the room that is made by that
 }
 
 // part is what one node holds. Once it is given back its need is zero.
@@ -88,7 +92,7 @@ func (s *State) SetToken(name string, total int64, replenishable bool) {
 func (s *State) RemoveToken(name string) {
 	if t := s.tokens[name]; t != nil {
 		if t.hold != nil {
-			s.release(t.hold.queue)
+			s.end(t.hold)
 		}
 		delete(s.tokens, name)
 	}
@@ -116,7 +120,7 @@ func (s *State) lacks(c *class, own *hold) (Token, bool) {
 // Take accounts for a unit that runs already (after a restart of the manager). hosts has the
 // host of each node, "" for one that has given its room back.
 func (s *State) Take(r job.Ref, queueName string, d Demand, hosts []string, env string, placed int64) {
-	u := run{ref: r, queue: s.queue(queueName), tokens: d.Tokens, placed: placed}
+	u := run{ref: r, queue: s.queue(queueName), tokens: d.Tokens, placed: placed, priority: d.Priority}
 	s.takeParts(&u, &d, hosts)
 	if d.Timeout > 0 {
 		u.end = placed + int64(d.Timeout)*second
@@ -191,6 +195,9 @@ func (s *State) begin(u run) {
 // account adds to what the environment, queue and share of a run use.
 func (s *State) account(u *run, whole resource.Vector) {
 	u.env.used += whole.MilliVCPU
+	if u.leaving {
+		u.env.leaving += whole.MilliVCPU
+	}
 	if u.queue == nil {
 		return
 	}
@@ -198,8 +205,14 @@ func (s *State) account(u *run, whole resource.Vector) {
 	if s.now > 0 { // else units are taken over, and the usage is as of when the last was placed
 		u.queue.settle(u.share, s.now)
 	}
-	u.share.running.MilliVCPU += whole.MilliVCPU
-	u.share.running.GPU += whole.GPU
+	held := Limit{whole.MilliVCPU, whole.GPU}
+	u.share.running = u.share.running.plus(held, 1)
+	if u.leaving {
+		u.share.leaving = u.share.leaving.plus(held, 1)
+	}
+	if len(u.queue.quotas) > 0 {
+		u.queue.pool.held = u.queue.pool.held.plus(u.share.lent(held), 1)
+	}
 	u.share.last = max(s.now, u.placed)
 }
 
@@ -215,6 +228,13 @@ func (s *State) Release(r job.Ref, now int64) {
 	delete(s.runAt, r)
 	s.account(&u, resource.Vector{}.Sub(u.whole()))
 	u.parts(func(p *part) { s.vacate(p, i, false) })
+	if u.makes > 0 {
+		for _, h := range s.holds {
+			if h.seq == u.makes {
+				h.left--
+			}
+		}
+	}
 	s.runs[i] = run{}
 	s.freeRuns = append(s.freeRuns, i)
 	for _, t := range u.tokens {
@@ -279,6 +299,9 @@ type ending struct {
 
 // expect is when a run will probably have ended.
 func (s *State) expect(u *run) ending {
+	if u.leaving {
+		return ending{s.now - 1, false, u.need} // before all others: it is stopped to give this room
+	}
 	if u.end > 0 {
 		return ending{max(u.end, s.now), true, u.whole()}
 	}

@@ -79,6 +79,8 @@ type State struct {
 
 	tokens    map[string]*token
 	holds     []*hold
+	making    int   // of them, those for which others are stopped
+	preemptAt int64 // when room may be made again
 	waiting   int64
 	now       int64 // µs
 	pass      uint64

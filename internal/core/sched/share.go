@@ -47,11 +47,14 @@ const (
 	TagExpected = "drover:expected-seconds" // how long units without a timeout run
 	TagWeight   = "drover:weight"           // part of a queue among those of its priority
 	TagPlace    = "drover:placement"        // of an environment: spread (default) or pack
+	TagPreempt  = "drover:preemptible"      // true: units of queues of a higher priority may stop those of this one
+	TagProtect  = "drover:preempt-after"    // seconds that a unit of the queue has run before it is stopped to make room
 )
 
 const (
 	defaultOvertake = 600     // seconds
 	defaultDecay    = 600     // seconds
+	defaultProtect  = 60      // seconds
 	unknownRun      = 3600    // seconds that units run of which nothing is known, for policy lxf
 	minRun          = 10      // seconds: shorter expectations count as this in policy lxf
 	second          = 1000000 // µs
@@ -79,6 +82,9 @@ type queue struct {
 	fair     *FairShare
 	rate     float64 // at which usage is forgotten, a µs
 	quotas   []QuotaShare
+	pool     pool
+	yields   bool     // TagPreempt
+	protect  int64    // µs
 	shares   []*share // by name
 	byName   map[string]*share
 	lists    []int32
@@ -100,7 +106,8 @@ type share struct {
 	fifos     []*fifo // by class
 	front     int32   // class of the first unit, or unknown
 	overtaken int64   // since when the first unit has been passed over (µs); 0 = it has not
-	limit     Limit
+	quota     QuotaShare
+	leaving   Limit // what of running is being stopped
 	last      int64 // when it last had anything
 	version   uint64
 	hopeless  set // classes that will not fit as things are, however long they wait
@@ -120,11 +127,13 @@ func (s *State) SetQueue(q job.Queue) {
 	o.policy = policyOf(q.Tags[TagPolicy])
 	o.overtake = number(q.Tags[TagOvertake], defaultOvertake) * second
 	o.expected = number(q.Tags[TagExpected], 0) * second
+	o.yields = q.Tags[TagPreempt] == "true"
+	o.protect = number(q.Tags[TagProtect], defaultProtect) * second
 	o.weight = 1
 	if w, err := strconv.ParseFloat(q.Tags[TagWeight], 64); err == nil && w > 0 && w <= 1e6 {
 		o.weight = w
 	}
-	s.release(o)
+	s.endAll(o)
 	slices.SortFunc(s.queues, func(a, b *queue) int {
 		return cmp.Or(cmp.Compare(b.Priority, a.Priority), strings.Compare(a.Name, b.Name))
 	})
@@ -162,7 +171,7 @@ func (s *State) RemoveQueue(name string) {
 	if q == nil {
 		return
 	}
-	s.release(q)
+	s.endAll(q)
 	for _, sh := range q.shares {
 		for c, f := range sh.fifos {
 			for !f.empty() {
@@ -222,7 +231,7 @@ func (q *queue) share(name string) *share {
 
 // terms gives a share its weight and limit.
 func (q *queue) terms(sh *share) {
-	sh.weight, sh.limit = 1, Limit{}
+	sh.weight, sh.quota = 1, QuotaShare{}
 	if q.fair != nil {
 		for _, w := range q.fair.Weights {
 			if p, prefix := strings.CutSuffix(w.Identifier, "*"); w.Identifier == sh.name || prefix && strings.HasPrefix(sh.name, p) {
@@ -233,7 +242,7 @@ func (q *queue) terms(sh *share) {
 	}
 	for _, x := range q.quotas {
 		if x.Name == sh.name {
-			sh.limit = x.Limit
+			sh.quota = x
 		}
 	}
 }
@@ -245,18 +254,6 @@ func (s *State) SetPolicy(queueName string, p *FairShare) {
 	if q := s.queue(queueName); q != nil {
 		q.fair = p
 		q.rate = math.Ln2 / q.decay()
-		for _, sh := range q.shares {
-			q.terms(sh)
-		}
-	}
-}
-
-// SetQuotas divides a queue into quota shares; nil is none.
-func (s *State) SetQuotas(queueName string, quotas []QuotaShare) {
-	s.idle = false
-	s.version++
-	if q := s.queue(queueName); q != nil {
-		q.quotas = quotas
 		for _, sh := range q.shares {
 			q.terms(sh)
 		}
@@ -369,13 +366,6 @@ func (q *queue) forget(c int32) {
 	if q.lists[c]--; q.lists[c] == 0 {
 		q.wait.remove(c)
 	}
-}
-
-// within reports whether a share may hold so much more.
-func (sh *share) within(c *class) bool {
-	v := c.whole
-	return (sh.limit.MilliVCPU == 0 || sh.running.MilliVCPU+v.MilliVCPU <= sh.limit.MilliVCPU) &&
-		(sh.limit.GPU == 0 || sh.running.GPU+v.GPU <= sh.limit.GPU)
 }
 
 // history is how long units of unknown ends ran: counts by the half octave of seconds.

@@ -76,3 +76,15 @@ func (s spans) size() int64 {
 	}
 	return n
 }
+
+// at is the n-th child, from 0.
+func (s spans) at(n int64) int32 {
+	for _, p := range s {
+		if size := int64(p.hi - p.lo); n >= size {
+			n -= size
+			continue
+		}
+		return p.lo + int32(n)
+	}
+	return s[len(s)-1].hi - 1
+}

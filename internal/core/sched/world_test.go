@@ -29,6 +29,7 @@ type cosmos struct {
 	queueOf  map[job.Ref]string
 	waiting  map[job.Ref]bool // true: to be retried
 	running  map[job.Ref]held
+	leaving  map[job.Ref]bool
 	finished int
 }
 
@@ -56,26 +57,40 @@ func needs(d sched.Demand) (out []resource.Vector) {
 	return out
 }
 
+// vcpus is the milli vCPU that those nodes hold together which are not gone.
+func vcpus(d sched.Demand, gone map[int]bool) (sum int64) {
+	for n, need := range needs(d) {
+		if !gone[n] {
+			sum += need.MilliVCPU
+		}
+	}
+	return sum
+}
+
 func newCosmos(t *rapid.T) *cosmos {
 	c := &cosmos{
 		s: sched.New(), now: 1_000_000_000_000_000, next: 1, fair: map[string]*sched.FairShare{}, quotas: map[string][]sched.QuotaShare{}, hosts: map[string]resource.Vector{},
-		tokens: map[string]int64{"licence": 3, "seat": 5}, demands: map[job.Ref]sched.Demand{}, queueOf: map[job.Ref]string{}, waiting: map[job.Ref]bool{}, running: map[job.Ref]held{},
+		tokens: map[string]int64{"licence": 3, "seat": 5}, demands: map[job.Ref]sched.Demand{}, queueOf: map[job.Ref]string{}, waiting: map[job.Ref]bool{}, running: map[job.Ref]held{}, leaving: map[job.Ref]bool{},
 	}
 	for _, name := range []string{"x", "y"} {
 		c.envs = append(c.envs, job.Environment{Name: name, Enabled: true, HostJobs: true, MaxMilliVCPU: rapid.Int64Range(8, 60).Draw(t, "max") * 1000,
-			Tags: map[string]string{sched.TagPlace: rapid.SampledFrom([]string{"pack", "spread"}).Draw(t, "placement")}})
+			Spot: name == "y", Tags: map[string]string{sched.TagPlace: rapid.SampledFrom([]string{"pack", "spread"}).Draw(t, "placement")}})
 	}
 	policies := rapid.SampledFrom([]string{sched.Strict, sched.Easy, sched.FIFO, sched.FIFO, sched.LXF})
 	for i, name := range []string{"a", "b", "c"} {
 		q := job.Queue{Name: name, Priority: rapid.Int32Range(0, 1).Draw(t, "priority"), Enabled: true, Environments: [][]string{{"x", "y"}, {"y"}, {"x"}}[i],
-			Tags: map[string]string{sched.TagPolicy: policies.Draw(t, "policy"), sched.TagOvertake: "60", sched.TagExpected: rapid.SampledFrom([]string{"", "30"}).Draw(t, "expected")}}
+			Tags: map[string]string{sched.TagPolicy: policies.Draw(t, "policy"), sched.TagOvertake: "60", sched.TagProtect: "20", sched.TagPreempt: rapid.SampledFrom([]string{"", "true"}).Draw(t, "yields"), sched.TagExpected: rapid.SampledFrom([]string{"", "30"}).Draw(t, "expected")}}
 		c.queues = append(c.queues, q)
 	}
 	if rapid.Bool().Draw(t, "fair") {
 		c.fair["a"] = &sched.FairShare{ShareDecaySeconds: 60, Weights: []sched.Weight{{Identifier: "u*", Factor: 0.5}}}
 	}
 	if rapid.Bool().Draw(t, "quota") {
-		c.quotas["b"] = []sched.QuotaShare{{Name: "u1", Limit: sched.Limit{MilliVCPU: 4000}}, {Name: "u2", Limit: sched.Limit{GPU: 1}}}
+		c.quotas["b"] = []sched.QuotaShare{
+			{Name: "u1", Limit: sched.Limit{MilliVCPU: 4000}, Lends: true, Borrows: rapid.Bool().Draw(t, "borrows"), Borrow: rapid.SampledFrom([]int32{-1, 50}).Draw(t, "borrow")},
+			{Name: "u2", Limit: sched.Limit{GPU: 1}},
+			{Name: "v", Limit: sched.Limit{MilliVCPU: 6000}, Lends: rapid.Bool().Draw(t, "lends"), Urgent: rapid.Bool().Draw(t, "urgent")},
+		}
 	}
 	n := rapid.SampledFrom([]int{2, 5, 50}).Draw(t, "hosts") // 50: more than are walked over
 	for i := range n {
@@ -147,6 +162,10 @@ func (c *cosmos) end(r job.Ref, again bool) {
 	}
 	c.s.Release(r, c.now)
 	delete(c.running, r)
+	if c.leaving[r] { // it was stopped: it waits again
+		delete(c.leaving, r)
+		again = true
+	}
 	if again {
 		c.waiting[r] = true
 		c.s.Add(c.queueOf[r], d, r.Key, true, r.Index, r.Index+1)
@@ -177,6 +196,7 @@ func (c *cosmos) decide(t *rapid.T, limit int) sched.Plan {
 		c.running[u.Ref] = h
 	}
 	c.check(t)
+	c.preempted(t, p)
 	if len(p.Places) < limit && len(p.Reserve) == 0 {
 		c.exhausted(t)
 	}
@@ -221,14 +241,137 @@ func (c *cosmos) check(t *rapid.T) {
 	}
 	for q, list := range c.quotas {
 		for _, x := range list {
-			if u := shares[q+"/"+x.Name]; x.Limit.MilliVCPU > 0 && u.MilliVCPU > x.Limit.MilliVCPU || x.Limit.GPU > 0 && u.GPU > x.Limit.GPU {
-				t.Fatalf("quota share %s/%s holds %+v of %+v", q, x.Name, u, x.Limit)
+			most := x.Limit
+			if x.Borrows {
+				most.MilliVCPU = c.lent(q)
+				if x.Borrow >= 0 {
+					most.MilliVCPU = min(most.MilliVCPU, x.Limit.MilliVCPU*int64(100+x.Borrow)/100)
+				}
+			}
+			if u := shares[q+"/"+x.Name]; x.Limit.MilliVCPU > 0 && u.MilliVCPU > most.MilliVCPU || x.Limit.GPU > 0 && u.GPU > most.GPU {
+				t.Fatalf("quota share %s/%s holds %+v of %+v", q, x.Name, u, most)
 			}
 		}
 	}
 	if c.s.Waiting() != int64(len(c.waiting)) {
 		t.Fatalf("%d wait, want %d", c.s.Waiting(), len(c.waiting))
 	}
+}
+
+// lent is what the shares of a queue that lend own together.
+func (c *cosmos) lent(q string) (sum int64) {
+	for _, x := range c.quotas[q] {
+		if x.Lends {
+			sum += x.Limit.MilliVCPU
+		}
+	}
+	return sum
+}
+
+func (c *cosmos) queue(name string) job.Queue {
+	return c.queues[slices.IndexFunc(c.queues, func(x job.Queue) bool { return x.Name == name })]
+}
+
+// preempted holds what is stopped against the rules, written once more: only units that may
+// be, once, and none without which the other could start just as well.
+func (c *cosmos) preempted(t *rapid.T, p sched.Plan) {
+	for _, x := range p.Preempt {
+		h, runs := c.running[x.Victim]
+		if _, waits := c.waiting[x.For]; !runs || !waits || c.leaving[x.Victim] {
+			t.Fatalf("%+v: the victim runs %t and leaves %t, the other waits %t", x, runs, c.leaving[x.Victim], waits)
+		}
+		v, w := c.queue(c.queueOf[x.Victim]), c.queue(c.queueOf[x.For])
+		d, e := c.demands[x.Victim], c.demands[x.For]
+		ok := c.now-h.placed >= 20_000_000
+		switch x.Rule {
+		case sched.ByPriority:
+			ok = ok && v.Tags[sched.TagPreempt] == "true" && w.Priority > v.Priority
+		case sched.ByReclaim:
+			ok = ok && v.Name == w.Name && d.Share != e.Share && c.share(v.Name, d.Share) > c.limit(v.Name, d.Share) && c.share(w.Name, e.Share)+vcpus(e, nil) <= c.limit(w.Name, e.Share)
+		case sched.ByUrgency:
+			ok = ok && v.Name == w.Name && d.Share == e.Share && e.Priority > d.Priority
+		default:
+			ok = false
+		}
+		if !ok {
+			t.Fatalf("%v of queue %s may not be stopped for %v of queue %s by rule %s", x.Victim, v.Name, x.For, w.Name, x.Rule)
+		}
+		c.leaving[x.Victim] = true
+	}
+	for _, x := range p.Preempt {
+		if len(p.Reserve) > 1 || slices.ContainsFunc(p.Preempt, func(o sched.Preemption) bool { return o.For != x.For }) {
+			break // what is kept for others is no room for this one
+		}
+		delete(c.leaving, x.Victim)
+		if c.starts(x.For) {
+			t.Fatalf("%v need not have been stopped for %v:\n%s", x.Victim, x.For, c.s.Picture())
+		}
+		c.leaving[x.Victim] = true
+	}
+}
+
+// share is the milli vCPU that a share holds and goes on to hold; limit is what it owns.
+func (c *cosmos) share(q, name string) (sum int64) {
+	for r, h := range c.running {
+		if d := c.demands[r]; c.queueOf[r] == q && d.Share == name && !c.leaving[r] {
+			sum += vcpus(d, h.gone)
+		}
+	}
+	return sum
+}
+
+func (c *cosmos) limit(q, name string) int64 {
+	for _, x := range c.quotas[q] {
+		if x.Name == name && x.Limit.MilliVCPU > 0 {
+			return x.Limit.MilliVCPU
+		}
+	}
+	return 1 << 60
+}
+
+// starts reports whether a unit would fit on hosts, in an environment and by tokens once all
+// that leaves has left.
+func (c *cosmos) starts(r job.Ref) bool {
+	d := c.demands[r]
+	if len(d.Groups) > 0 {
+		return false // who sits where is the matter of TestGangs
+	}
+	free, envs, tokens := maps.Clone(c.hosts), map[string]int64{}, maps.Clone(c.tokens)
+	for o, h := range c.running {
+		if x := c.demands[o]; !c.leaving[o] {
+			for n, id := range h.hosts() {
+				if !h.gone[n] {
+					free[id] = free[id].Sub(needs(x)[n])
+				}
+			}
+			envs[h.Environment] += vcpus(x, h.gone)
+			for _, k := range x.Tokens {
+				tokens[k.Name] -= k.Quantity
+			}
+		} else {
+			for _, k := range x.Tokens {
+				if k.Name == "seat" {
+					tokens[k.Name] -= k.Quantity // spent, whatever becomes of it
+				}
+			}
+		}
+	}
+	for _, k := range d.Tokens {
+		if tokens[k.Name] < k.Quantity {
+			return false
+		}
+	}
+	nodes := 0
+	for _, f := range free {
+		if d.Need.Fits(f) {
+			nodes++
+		}
+	}
+	q := c.queue(c.queueOf[r])
+	room := slices.ContainsFunc(c.envs, func(e job.Environment) bool {
+		return slices.Contains(q.Environments, e.Name) && envs[e.Name]+vcpus(d, nil) <= e.MaxMilliVCPU
+	})
+	return room && nodes >= int(max(d.Nodes, 1)) && c.share(q.Name, d.Share)+vcpus(d, nil) <= c.limit(q.Name, d.Share)
 }
 
 // exhausted: nothing is kept for anybody, so nothing that may start is left behind.
@@ -256,6 +399,9 @@ func (c *cosmos) rebuilt() *sched.State {
 			hosts[n] = ""
 		}
 		s.Take(r, c.queueOf[r], c.demands[r], hosts, h.Environment, h.placed)
+		if c.leaving[r] {
+			s.Leave(r)
+		}
 	}
 	for _, r := range sorted(c.waiting) {
 		s.Add(c.queueOf[r], c.demands[r], r.Key, c.waiting[r], r.Index, r.Index+1)

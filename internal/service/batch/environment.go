@@ -107,6 +107,9 @@ func fargate(t types.CRType) bool {
 	return t == types.CRTypeFargate || t == types.CRTypeFargateSpot
 }
 
+// spot reports whether capacity of the type may be taken away at any time.
+func spot(t types.CRType) bool { return t == types.CRTypeSpot || t == types.CRTypeFargateSpot }
+
 // checkResources checks computeResources and puts their words in canonical form.
 func checkResources(r *types.ComputeResource) (err error) {
 	if r.Type, err = word("computeResources type", r.Type, types.CRType("").Values()...); err != nil {

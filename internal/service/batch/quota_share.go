@@ -28,9 +28,7 @@ func readQuotaShare(q *job.QuotaShare, limits []types.QuotaShareCapacityLimit, p
 		if err != nil {
 			return err
 		}
-		if state == types.QuotaShareInSharePreemptionStateEnabled {
-			return invalid("inSharePreemption ENABLED is not built in this version of drover: it cannot take capacity back from a running job; use DISABLED")
-		}
+		q.Urgent = state == types.QuotaShareInSharePreemptionStateEnabled
 		d.Preemption = &types.QuotaSharePreemptionConfiguration{InSharePreemption: state}
 	}
 	if r != nil {
@@ -38,13 +36,16 @@ func readQuotaShare(q *job.QuotaShare, limits []types.QuotaShareCapacityLimit, p
 		if err != nil {
 			return err
 		}
-		if strategy != types.QuotaShareResourceSharingStrategyReserve {
-			return invalid("strategy %s is not built in this version of drover: what a share lends could not be taken back from a running job; use RESERVE", strategy)
+		q.Lends = strategy != types.QuotaShareResourceSharingStrategyReserve
+		q.Borrows, q.Borrow = strategy == types.QuotaShareResourceSharingStrategyLendAndBorrow, aws.ToInt32(r.BorrowLimit)
+		d.Sharing = &types.QuotaShareResourceSharingConfiguration{Strategy: strategy, BorrowLimit: r.BorrowLimit}
+		if q.Borrows && r.BorrowLimit == nil {
+			q.Borrow = job.Unlimited
+			d.Sharing.BorrowLimit = aws.Int32(job.Unlimited)
 		}
-		if r.BorrowLimit != nil {
+		if r.BorrowLimit != nil && !q.Borrows {
 			return invalid("borrowLimit is only for strategy LEND_AND_BORROW")
 		}
-		d.Sharing = &types.QuotaShareResourceSharingConfiguration{Strategy: strategy}
 	}
 	if limits != nil {
 		q.Limits = nil

@@ -205,13 +205,15 @@ func TestLifeOfQuotaShare(t *testing.T) {
 	out, err := w.CreateQuotaShare(ctx, quotaShare("a"))
 	arn := must(t, out, err).QuotaShareArn
 	for words, change := range map[string]func(*batch.CreateQuotaShareInput){
-		"Object already exists":     func(*batch.CreateQuotaShareInput) {},
-		"strategy LEND is not":      func(in *batch.CreateQuotaShareInput) { in.ResourceSharingConfiguration.Strategy = "LEND" },
-		"LEND_AND_BORROW is not":    func(in *batch.CreateQuotaShareInput) { in.ResourceSharingConfiguration.Strategy = "LEND_AND_BORROW" },
-		"borrowLimit is only":       func(in *batch.CreateQuotaShareInput) { in.ResourceSharingConfiguration.BorrowLimit = aws.Int32(3) },
-		"inSharePreemption ENABLED": func(in *batch.CreateQuotaShareInput) { in.PreemptionConfiguration.InSharePreemption = "enabled" },
-		"must be VCPU or GPU":       func(in *batch.CreateQuotaShareInput) { in.CapacityLimits[0].CapacityUnit = aws.String("ml.m5.large") },
-		"at least 1, got 0":         func(in *batch.CreateQuotaShareInput) { in.CapacityLimits[0].MaxCapacity = aws.Int32(0) },
+		"Object already exists": func(*batch.CreateQuotaShareInput) {},
+		"must be one of":        func(in *batch.CreateQuotaShareInput) { in.ResourceSharingConfiguration.Strategy = "GIVE" },
+		"or -1 for no limit, got -2": func(in *batch.CreateQuotaShareInput) {
+			in.ResourceSharingConfiguration = &types.QuotaShareResourceSharingConfiguration{Strategy: "LEND_AND_BORROW", BorrowLimit: aws.Int32(-2)}
+		},
+		"borrowLimit is only": func(in *batch.CreateQuotaShareInput) { in.ResourceSharingConfiguration.BorrowLimit = aws.Int32(3) },
+		"inSharePreemption":   func(in *batch.CreateQuotaShareInput) { in.PreemptionConfiguration.InSharePreemption = "maybe" },
+		"must be VCPU or GPU": func(in *batch.CreateQuotaShareInput) { in.CapacityLimits[0].CapacityUnit = aws.String("ml.m5.large") },
+		"at least 1, got 0":   func(in *batch.CreateQuotaShareInput) { in.CapacityLimits[0].MaxCapacity = aws.Int32(0) },
 		"names VCPU twice": func(in *batch.CreateQuotaShareInput) {
 			in.CapacityLimits = append(in.CapacityLimits, in.CapacityLimits...)
 		},
@@ -228,6 +230,13 @@ func TestLifeOfQuotaShare(t *testing.T) {
 	diff(t, "limits", must(t, d, err).CapacityLimits, []types.QuotaShareCapacityLimit{{CapacityUnit: aws.String("GPU"), MaxCapacity: aws.Int32(1)}})
 	if d.State != "ENABLED" || d.Status != "VALID" || *d.JobQueueArn != prefix+"job-queue/quota" || d.ResourceSharingConfiguration.Strategy != "RESERVE" || d.Tags["a"] != "b" {
 		t.Errorf("described: %+v", d)
+	}
+	_, err = w.UpdateQuotaShare(ctx, &batch.UpdateQuotaShareInput{QuotaShareArn: arn, PreemptionConfiguration: &types.QuotaSharePreemptionConfiguration{InSharePreemption: "enabled"},
+		ResourceSharingConfiguration: &types.QuotaShareResourceSharingConfiguration{Strategy: "LEND_AND_BORROW"}})
+	must(t, arn, err)
+	d, err = w.DescribeQuotaShare(ctx, &batch.DescribeQuotaShareInput{QuotaShareArn: arn})
+	if r := must(t, d, err).ResourceSharingConfiguration; r.Strategy != "LEND_AND_BORROW" || *r.BorrowLimit != -1 || d.PreemptionConfiguration.InSharePreemption != "ENABLED" {
+		t.Errorf("it lends and borrows: %+v %+v", r, d.PreemptionConfiguration)
 	}
 	list, err := w.ListQuotaShares(ctx, &batch.ListQuotaSharesInput{JobQueue: aws.String("quota")})
 	if q := must(t, list, err).QuotaShares; len(q) != 1 || *q[0].QuotaShareArn != *arn {

@@ -164,7 +164,7 @@ func readMaximum(tags map[string]string) (int32, error) {
 
 // readQueueTags checks the tags of a queue and puts what those of drover say into it.
 func readQueueTags(q *job.Queue) (err error) {
-	known := []string{maximumTag, sched.TagPolicy, sched.TagOvertake, sched.TagExpected, sched.TagWeight}
+	known := []string{maximumTag, sched.TagPolicy, sched.TagOvertake, sched.TagExpected, sched.TagWeight, sched.TagPreempt, sched.TagProtect}
 	if err := checkTags(q.Tags, known); err != nil {
 		return err
 	}
@@ -174,12 +174,15 @@ func readQueueTags(q *job.Queue) (err error) {
 	if v, ok := q.Tags[sched.TagPolicy]; ok && v != sched.FIFO && v != sched.Easy && v != sched.Strict && v != sched.LXF {
 		return invalid("tag %s must be %s, %s, %s or %s, got %q", sched.TagPolicy, sched.FIFO, sched.Easy, sched.Strict, sched.LXF, v)
 	}
-	for _, tag := range []string{sched.TagOvertake, sched.TagExpected} {
+	for _, tag := range []string{sched.TagOvertake, sched.TagExpected, sched.TagProtect} {
 		if v, ok := q.Tags[tag]; ok {
 			if n, err := strconv.ParseInt(v, 10, 32); err != nil || n < 0 {
 				return invalid("tag %s must be a number of seconds, got %q", tag, v)
 			}
 		}
+	}
+	if v, ok := q.Tags[sched.TagPreempt]; ok && v != "true" && v != "false" {
+		return invalid("tag %s must be true or false, got %q", sched.TagPreempt, v)
 	}
 	if v, ok := q.Tags[sched.TagWeight]; ok {
 		if w, err := strconv.ParseFloat(v, 64); err != nil || !(w > 0 && w <= 1e6) {

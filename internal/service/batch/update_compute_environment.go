@@ -67,7 +67,7 @@ func updateEnvironment(e *job.Environment, in *batch.UpdateComputeEnvironmentInp
 		if err := updateResources(d.ComputeResources, u); err != nil {
 			return err
 		}
-		e.MaxMilliVCPU = int64(*d.ComputeResources.MaxvCpus) * 1000
+		e.MaxMilliVCPU, e.Spot = int64(*d.ComputeResources.MaxvCpus)*1000, spot(d.ComputeResources.Type)
 	}
 	e.Enabled, e.Detail = enabled, compact(&d)
 	return nil

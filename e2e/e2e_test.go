@@ -54,7 +54,7 @@ type server struct {
 	endpoint string
 	cmd      *exec.Cmd
 	client   *wire.Client
-	settings []string // NAME=value of its own environment
+	settings []string // flags that begin with --, and NAME=value of its own environment
 }
 
 func serve(t *testing.T, settings ...string) *server {
@@ -82,8 +82,15 @@ func (s *server) start() {
 	}
 	defer log.Close()
 	s.cmd = exec.Command(binary, "serve", "--data", s.data, "--listen", "127.0.0.1:0")
+	s.cmd.Env = clean(os.Environ())
+	for _, v := range s.settings {
+		if strings.HasPrefix(v, "--") {
+			s.cmd.Args = append(s.cmd.Args, v)
+		} else {
+			s.cmd.Env = append(s.cmd.Env, v)
+		}
+	}
 	s.cmd.Stdout, s.cmd.Stderr = log, log
-	s.cmd.Env = append(clean(os.Environ()), s.settings...)
 	if err := s.cmd.Start(); err != nil {
 		s.t.Fatal(err)
 	}

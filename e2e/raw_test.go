@@ -85,15 +85,7 @@ func (c *raw) send(service, path string, in object, headers func(*http.Request))
 	if headers != nil {
 		headers(req)
 	}
-	sum := sha256.Sum256(body)
-	creds := aws.Credentials{AccessKeyID: c.s.client.Credentials.AccessKey, SecretAccessKey: c.s.client.Credentials.Secret}
-	if err := v4.NewSigner().SignHTTP(c.t.Context(), creds, req, hex.EncodeToString(sum[:]), service, c.region, time.Now()); err != nil {
-		c.t.Fatal(err)
-	}
-	resp, err := c.http.Do(req)
-	if err != nil {
-		c.t.Fatal(err)
-	}
+	resp := c.signed(service, req, body)
 	defer resp.Body.Close()
 	text, err := io.ReadAll(resp.Body)
 	if err != nil {
@@ -119,6 +111,21 @@ func (c *raw) send(service, path string, in object, headers func(*http.Request))
 		return resp.StatusCode, object{"code": code, "message": message}
 	}
 	return resp.StatusCode, out
+}
+
+// signed signs a request, as its client does after all its headers are on it, and sends it.
+func (c *raw) signed(service string, req *http.Request, body []byte) *http.Response {
+	c.t.Helper()
+	sum := sha256.Sum256(body)
+	creds := aws.Credentials{AccessKeyID: c.s.client.Credentials.AccessKey, SecretAccessKey: c.s.client.Credentials.Secret}
+	if err := v4.NewSigner().SignHTTP(c.t.Context(), creds, req, hex.EncodeToString(sum[:]), service, c.region, time.Now()); err != nil {
+		c.t.Fatal(err)
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return resp
 }
 
 // find walks to a value by member names and list indices (-1: the last); ok is false where a

@@ -231,17 +231,7 @@ func TestMapImage(t *testing.T) {
 		if text, err := cmd.CombinedOutput(); err != nil {
 			t.Fatalf("drover map --image %s: %v\n%s", image, err, text)
 		}
-		got := map[string]string{}
-		if err := filepath.WalkDir(out, func(p string, e os.DirEntry, err error) error {
-			if err == nil && !e.IsDir() {
-				b, readErr := os.ReadFile(p)
-				got[strings.TrimPrefix(p, out)], err = string(b), readErr
-			}
-			return err
-		}); err != nil {
-			t.Fatal(err)
-		}
-		return got
+		return tree(t, out)
 	}
 	for _, c := range [][]string{{"upper"}, {"read={in}"}, {"write={out}"}} {
 		boxed := run(progImage, c...)

@@ -11,7 +11,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/batch"
 	"github.com/aws/aws-sdk-go-v2/service/batch/types"
-	"github.com/moby/moby/client"
 
 	"drover/internal/executor/dockertest"
 )
@@ -30,7 +29,7 @@ func TestMetaflow(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, env, boxed := metaflowServer(t, python)
+	s, env, inBox := metaflowServer(t, python)
 	s.aws("s3", "mb", "s3://metaflow")
 	s.aws("iam", "create-role", "--role-name", "flow", "--assume-role-policy-document",
 		`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"ecs-tasks.amazonaws.com"},"Action":"sts:AssumeRole"}]}`)
@@ -76,7 +75,7 @@ func TestMetaflow(t *testing.T) {
 		if d.Tags["app"] != "metaflow" || d.Parameters["metaflow.flow_name"] != "SquaresFlow" || !strings.HasPrefix(aws.ToString(d.JobName), "tester-SquaresFlow-") {
 			t.Errorf("its job: %s %v %v", aws.ToString(d.JobName), d.Tags, d.Parameters)
 		}
-		if boxed && m["aws-batch-awslogs-stream"] != aws.ToString(d.Container.LogStreamName) {
+		if inBox && m["aws-batch-awslogs-stream"] != aws.ToString(d.Container.LogStreamName) {
 			t.Errorf("it writes to %v, the job says %s", m["aws-batch-awslogs-stream"], aws.ToString(d.Container.LogStreamName))
 		}
 	}
@@ -87,14 +86,9 @@ func TestMetaflow(t *testing.T) {
 
 // metaflowServer starts a server, and says what the flow has to know to have its steps run:
 // in containers whose programs are the host's, or as processes where no engine answers.
-func metaflowServer(t *testing.T, python string) (s *server, env []string, boxed bool) {
+func metaflowServer(t *testing.T, python string) (s *server, env []string, inBox bool) {
 	t.Helper()
-	api, err := client.New(client.FromEnv)
-	if err == nil {
-		defer api.Close()
-		_, err = api.Ping(t.Context(), client.PingOptions{})
-	}
-	if err != nil {
+	if !boxed(t) {
 		s = serve(t)
 		return s, []string{"METAFLOW_BATCH_CONTAINER_IMAGE=host"}, false
 	}

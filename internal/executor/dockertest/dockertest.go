@@ -16,6 +16,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -121,7 +122,7 @@ const HostFolder = "/usr"
 
 // HostImage loads an image that has nothing of its own: its programs are the host's, from
 // HostFolder. It has a shell and all the tools that a test may want. The name is this
-// process's own: test programs run side by side.
+// test's own: test programs, and tests of one, run side by side.
 func HostImage(t testing.TB, api *client.Client) string {
 	t.Helper()
 	entries := []Entry{{Name: "usr"}, {Name: "tmp", Mode: 0o1777}, {Name: "etc"}, {Name: "work"}, {Name: "sbin"}} // the engine puts its init into /sbin
@@ -134,7 +135,7 @@ func HostImage(t testing.TB, api *client.Client) string {
 			entries = append(entries, Entry{Name: link, Link: to})
 		}
 	}
-	as := fmt.Sprintf("drover-test/host:%d", os.Getpid())
+	as := fmt.Sprintf("drover-test/host:%d-%s", os.Getpid(), strings.ReplaceAll(t.Name(), "/", "-"))
 	Load(t, api, as, Image(t, v1.Config{Env: []string{"PATH=/usr/bin:/bin"}, WorkingDir: "/work"}, entries...))
 	return as
 }

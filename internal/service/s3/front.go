@@ -25,6 +25,9 @@ import (
 // Serve answers one S3 request, whose principal and body wire has proved. It may panic with
 // http.ErrAbortHandler when an answer that has begun cannot be finished.
 func (s *Service) Serve(w http.ResponseWriter, r *http.Request, p authz.Principal, body *sigv4.Body) {
+	if s.check() == nil && s.quick(w, r, &p, body) {
+		return
+	}
 	in := calls.Get().(*call)
 	defer in.release()
 	in.Init2(conn{remote: remote(r)}, silent{}, true)

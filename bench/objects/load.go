@@ -2,6 +2,8 @@ package main
 
 import (
 	"bytes"
+	"crypto/md5"
+	"encoding/base64"
 	"fmt"
 	"io"
 	"net/http"
@@ -33,6 +35,10 @@ func (t *target) do(method, path string, body []byte, hash string) (n int64, err
 	req, err := http.NewRequest(method, t.url+path, from)
 	if err != nil {
 		return 0, err
+	}
+	if method == http.MethodPost { // of documents; S3 wants to see that they arrived whole
+		sum := md5.Sum(body)
+		req.Header.Set("Content-MD5", base64.StdEncoding.EncodeToString(sum[:]))
 	}
 	sigv4.Sign(req, hash, t.key, "s3", "drover-1", time.Now())
 	res, err := t.http.Do(req)

@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net/http"
 	"sync"
 	"sync/atomic"
@@ -81,4 +82,11 @@ func rate(clients int, during time.Duration, do func(i int64) error) (float64, e
 		return 0, *e
 	}
 	return float64(done.Load()) / time.Since(start).Seconds(), nil
+}
+
+// noise is content that no disk or server makes smaller, and the same each time.
+func noise(size int) []byte {
+	data := make([]byte, size)
+	_, _ = rand.NewChaCha8([32]byte{1}).Read(data) // never fails
+	return data
 }

@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"drover/bench/rig"
-	"drover/internal/blob/blobtest"
 	"drover/internal/wire/sigv4"
 )
 
@@ -66,7 +65,7 @@ func (b *bench) small() error {
 		return err
 	}
 	defer stop()
-	data := blobtest.Content(1, smallSize)
+	data := noise(smallSize)
 	hash := sigv4.HashBody(data)
 	path := func(i int64) string { return fmt.Sprintf("/bench/o/%04d", i%smallKeys) }
 	targets := []*target{s.direct, newTarget(url, peerKey), s.main}
@@ -133,7 +132,7 @@ func (b *bench) large() error {
 	if err := s.direct.makeBucket("large"); err != nil {
 		return err
 	}
-	data := blobtest.Content(1, largeSize)
+	data := noise(largeSize)
 	hash := sigv4.HashBody(data)
 	targets := []*target{s.direct, newTarget(url, peerKey)}
 	rates := map[string][][]float64{"PUT": make([][]float64, 2), "GET": make([][]float64, 2)}
@@ -273,7 +272,7 @@ func (b *bench) memory() error {
 	if err := s.direct.makeBucket("flow"); err != nil {
 		return err
 	}
-	data := blobtest.Content(1, largeSize)
+	data := noise(largeSize)
 	hash := sigv4.HashBody(data)
 	var first, last int64
 	const perGiB = 1 << 30 / largeSize

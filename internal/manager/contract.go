@@ -49,6 +49,7 @@ type Attempt struct {
 	Placed      int64     `json:"placed"`            // µs
 	Started     int64     `json:"started,omitempty"` // 0 = the command never ran
 	Stopped     int64     `json:"stopped,omitempty"` // 0 = under way
+	Address     string    `json:"address,omitempty"` // of a node that has started
 	Exit        *job.Exit `json:"exit,omitempty"`
 	Why         string    `json:"why,omitempty"` // statusReason
 }

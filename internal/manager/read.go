@@ -140,7 +140,7 @@ func attempts(tx *store.Tx, u UnitRow) ([]Attempt, error) {
 func attemptOf(u *job.Unit) Attempt {
 	return Attempt{
 		Number: u.Attempt, Fence: u.Fence, Host: u.Host, Environment: u.Environment, Log: u.Log,
-		Placed: u.Placed, Started: u.Started, Stopped: u.Stopped, Exit: u.Exit, Why: u.AttemptWhy,
+		Placed: u.Placed, Started: u.Started, Stopped: u.Stopped, Address: u.Address, Exit: u.Exit, Why: u.AttemptWhy,
 	}
 }
 

@@ -23,6 +23,7 @@ type prepared struct {
 	container types.ContainerProperties // as registered
 	ecs       *types.EcsTaskProperties  // as registered, where there are several containers
 	eks       *types.EksPodProperties   // as registered, where it is for Kubernetes
+	nodes     *types.NodeProperties     // as registered, of a multi-node parallel definition
 	asked     *job.Container            // what the container is to be like; shared by all its jobs
 	platforms []types.PlatformCapability
 	detail    json.RawMessage // what a job that overrides no resource keeps of it
@@ -99,6 +100,10 @@ func prepare(d job.Definition) (*prepared, error) {
 		p.asked = asked(&types.ContainerProperties{JobRoleArn: p.ecs.TaskRoleArn, ExecutionRoleArn: p.ecs.ExecutionRoleArn})
 	case in.EksProperties != nil:
 		p.eks = in.EksProperties.PodProperties
+	case in.NodeProperties != nil:
+		p.nodes = in.NodeProperties
+		p.detail = compact(&jobDetail{Nodes: p.nodes, Platforms: p.platforms})
+		return p, nil
 	}
 	p.detail = keepDetail(p, &p.container, p.ecs)
 	return p, nil

@@ -139,6 +139,9 @@ func describeDefinition(n names, d *job.Definition) (types.JobDefinition, error)
 	if in.EcsProperties != nil {
 		fillTask(&in.EcsProperties.TaskProperties[0])
 	}
+	if in.NodeProperties != nil {
+		fillNodes(in.NodeProperties)
+	}
 	orchestration := types.OrchestrationTypeEcs
 	if in.EksProperties != nil {
 		orchestration = types.OrchestrationTypeEks
@@ -153,6 +156,7 @@ func describeDefinition(n names, d *job.Definition) (types.JobDefinition, error)
 		ContainerProperties:          in.ContainerProperties,
 		EcsProperties:                in.EcsProperties,
 		EksProperties:                in.EksProperties,
+		NodeProperties:               in.NodeProperties,
 		ConsumableResourceProperties: in.ConsumableResourceProperties,
 		Parameters:                   listed(d.Parameters),
 		PlatformCapabilities:         in.PlatformCapabilities,

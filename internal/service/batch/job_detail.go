@@ -15,6 +15,7 @@ import (
 type jobDetail struct {
 	Container *types.ContainerProperties // without command and environment, which the spec has
 	Ecs       *types.EcsTaskProperties   // of several containers, without what the spec has of each
+	Nodes     *types.NodeProperties      // of a multi-node parallel job
 	Platforms []types.PlatformCapability
 }
 
@@ -42,6 +43,9 @@ func (d details) of(spec *job.Spec) (jobDetail, error) {
 	}
 	if kept.Ecs != nil {
 		fillTask(kept.Ecs)
+	}
+	if kept.Nodes != nil {
+		fillNodes(kept.Nodes)
 	}
 	if kept.Container == nil {
 		kept.Container = &types.ContainerProperties{}
@@ -77,9 +81,17 @@ func describeJob(n names, v *manager.View, kept jobDetail) types.JobDetail {
 
 		ConsumableResourceProperties: writeConsumables(n, spec.Consumables),
 	}
-	if spec.Pod != nil && kept.Ecs != nil {
+	node, isNode := job.NodeOf(v.Index)
+	switch {
+	case spec.Nodes != nil && kept.Nodes != nil && isNode:
+		d.NodeDetails = &types.NodeDetails{NodeIndex: &node, IsMainNode: aws.Bool(node == spec.Nodes.Main)}
+		one, c := nodeView(v, node, kept.Nodes)
+		d.Container = describeContainer(n, one, c)
+	case spec.Nodes != nil && kept.Nodes != nil:
+		d.NodeProperties = describeNodes(spec, kept.Nodes)
+	case spec.Pod != nil && kept.Ecs != nil:
 		d.EcsProperties = describePod(n, v, kept.Ecs)
-	} else {
+	default:
 		d.Container = describeContainer(n, v, kept.Container)
 	}
 	if u.Status.Terminal() {
@@ -149,6 +161,9 @@ func describeAttempts(n names, p *job.Pod, attempts []manager.Attempt) []types.A
 			TaskArn:              optional(n.taskARN(a.Log)),
 			NetworkInterfaces:    []types.NetworkInterface{},
 		}
+		if a.Address != "" {
+			c.NetworkInterfaces = []types.NetworkInterface{{PrivateIpv4Address: &a.Address}}
+		}
 		if a.Started != 0 || a.Stopped != 0 {
 			c.LogStreamName = optional(a.Log)
 		}
@@ -184,6 +199,9 @@ func describeContainer(n names, v *manager.View, c *types.ContainerProperties) *
 	last := &v.Attempts[len(v.Attempts)-1]
 	d.ContainerInstanceArn = optional(n.instanceARN(last.Host))
 	d.TaskArn = optional(n.taskARN(last.Log))
+	if last.Address != "" {
+		d.NetworkInterfaces = []types.NetworkInterface{{PrivateIpv4Address: &last.Address}}
+	}
 	if last.Started != 0 || last.Stopped != 0 {
 		d.LogStreamName = optional(last.Log)
 	}

@@ -22,8 +22,8 @@ const (
 	maxFiltered = 100
 )
 
-// ListJobs answers the jobs of a queue or the children of an array: the RUNNING ones
-// unless the request says otherwise. A filter replaces the status and lists the newest
+// ListJobs answers the jobs of a queue, the children of an array or the nodes of a multi-node
+// parallel job: the RUNNING ones unless the request says otherwise. A filter replaces the status and lists the newest
 // first.
 func (s *Service) ListJobs(ctx context.Context, in *batch.ListJobsInput) (*batch.ListJobsOutput, error) {
 	n := s.in(ctx)
@@ -43,16 +43,21 @@ func (s *Service) ListJobs(ctx context.Context, in *batch.ListJobsInput) (*batch
 }
 
 func (s *Service) listQuery(ctx context.Context, n names, in *batch.ListJobsInput) (q manager.ListQuery, err error) {
-	queue, array := aws.ToString(in.JobQueue), aws.ToString(in.ArrayJobId)
-	switch {
-	case aws.ToString(in.MultiNodeJobId) != "":
-		return q, notBuilt("multiNodeJobId")
-	case (queue == "") == (array == ""):
-		return q, invalid("give exactly one of jobQueue and arrayJobId")
-	case array != "" && len(in.Filters) > 0:
-		return q, invalid("filters cannot be used with arrayJobId")
+	queue, array, gang := aws.ToString(in.JobQueue), aws.ToString(in.ArrayJobId), aws.ToString(in.MultiNodeJobId)
+	given := 0
+	for _, of := range [...]string{queue, array, gang} {
+		if of != "" {
+			given++
+		}
 	}
-	if queue != "" {
+	switch {
+	case given != 1:
+		return q, invalid("give exactly one of jobQueue, arrayJobId and multiNodeJobId")
+	case queue == "" && len(in.Filters) > 0:
+		return q, invalid("filters cannot be used with arrayJobId and multiNodeJobId")
+	}
+	switch {
+	case queue != "":
 		if q.Queue, err = n.queue(queue); err != nil {
 			return q, err
 		}
@@ -61,7 +66,15 @@ func (s *Service) listQuery(ctx context.Context, n names, in *batch.ListJobsInpu
 		} else if !ok {
 			return q, noQueue(queue)
 		}
-	} else {
+	case gang != "":
+		var index int32
+		if q.Gang, index, err = n.job("multiNodeJobId", gang); err != nil {
+			return q, err
+		}
+		if index != job.Whole {
+			return q, invalid("multiNodeJobId %q is not a whole job", gang)
+		}
+	default:
 		var index int32
 		if q.Array, index, err = n.job("arrayJobId", array); err != nil {
 			return q, err
@@ -148,7 +161,11 @@ func summarize(n names, j *manager.Summary) types.JobSummary {
 	if u.Exit != nil {
 		out.Container = &types.ContainerSummary{ExitCode: u.Exit.Code, Reason: optional(u.Exit.Reason)}
 	}
-	switch {
+	switch node, ok := job.NodeOf(j.Index); {
+	case ok:
+		out.NodeProperties = &types.NodePropertiesSummary{NodeIndex: &node, IsMainNode: &j.Main, NumNodes: &j.Nodes}
+	case j.Nodes > 0:
+		out.NodeProperties = &types.NodePropertiesSummary{NumNodes: &j.Nodes}
 	case j.Index != job.Whole:
 		out.ArrayProperties = &types.ArrayPropertiesSummary{Index: &j.Index}
 	case j.Size > 0:

@@ -155,11 +155,24 @@ func (s *Service) permitDefinition(ctx context.Context, d *job.Definition) error
 
 // passRolesOf is passRoles for whatever a registration names roles in.
 func (s *Service) passRolesOf(ctx context.Context, in *batch.RegisterJobDefinitionInput) error {
+	if in.NodeProperties != nil {
+		return s.passNodeRoles(ctx, in.NodeProperties)
+	}
 	if in.EcsProperties != nil {
 		c := taskAsContainer(&in.EcsProperties.TaskProperties[0])
 		return s.passRoles(ctx, &c)
 	}
 	return s.passRoles(ctx, in.ContainerProperties)
+}
+
+// passNodeRoles is passRoles for every node.
+func (s *Service) passNodeRoles(ctx context.Context, p *types.NodeProperties) error {
+	for i := range p.NodeRangeProperties {
+		if err := s.passRoles(ctx, p.NodeRangeProperties[i].Container); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // passRoles asks whether the caller may hand the roles of a container to its jobs: whoever

@@ -35,9 +35,9 @@ func TestBadRegistrations(t *testing.T) {
 			in.JobDefinitionName = aws.String(strings.Repeat("a", 129))
 		},
 		"type \"cron\" must be":                    func(in *batch.RegisterJobDefinitionInput) { in.Type = "cron" },
-		"type multinode is not":                    func(in *batch.RegisterJobDefinitionInput) { in.Type = "MULTINODE" },
+		"type multinode needs nodeProperties":      func(in *batch.RegisterJobDefinitionInput) { in.Type = "MULTINODE" },
 		"needs exactly one of containerProperties": func(in *batch.RegisterJobDefinitionInput) { in.ContainerProperties = nil },
-		"nodeProperties is not": func(in *batch.RegisterJobDefinitionInput) {
+		"nodeProperties are for": func(in *batch.RegisterJobDefinitionInput) {
 			in.NodeProperties = &types.NodeProperties{MainNode: aws.Int32(0), NumNodes: aws.Int32(1), NodeRangeProperties: []types.NodeRangeProperty{}}
 		},
 		"exactly one of": func(in *batch.RegisterJobDefinitionInput) {
@@ -215,7 +215,7 @@ func TestBadSubmissions(t *testing.T) {
 		},
 		"can onlybe submitted to job queue with fair share": func(in *batch.SubmitJobInput) { in.ShareIdentifier = aws.String("s") },
 		"Job with shareIdentifier or schedulingPriority":    func(in *batch.SubmitJobInput) { in.SchedulingPriorityOverride = aws.Int32(1) },
-		"nodeOverrides is not":                              func(in *batch.SubmitJobInput) { in.NodeOverrides = &types.NodeOverrides{} },
+		"nodeOverrides should only be set":                  func(in *batch.SubmitJobInput) { in.NodeOverrides = &types.NodeOverrides{} },
 		"ecsPropertiesOverride should only":                 func(in *batch.SubmitJobInput) { in.EcsPropertiesOverride = &types.EcsPropertiesOverride{} },
 		"eksPropertiesOverride should only":                 func(in *batch.SubmitJobInput) { in.EksPropertiesOverride = &types.EksPropertiesOverride{} },
 		"tag drover:speed is not one":                       func(in *batch.SubmitJobInput) { in.Tags = map[string]string{"drover:speed": "1"} },

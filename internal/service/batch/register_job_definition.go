@@ -44,7 +44,7 @@ func (s *Service) readDefinition(n names, in *batch.RegisterJobDefinitionInput) 
 	if err := s.checkRegistration(in); err != nil {
 		return job.Definition{}, err
 	}
-	d, err := readWhatRuns(in)
+	d, err := readWhatRuns(n, in)
 	if err != nil {
 		return d, err
 	}
@@ -80,7 +80,7 @@ func (s *Service) readDefinition(n names, in *batch.RegisterJobDefinitionInput) 
 }
 
 // readWhatRuns reads the one of the properties that a definition has: what its jobs run.
-func readWhatRuns(in *batch.RegisterJobDefinitionInput) (d job.Definition, err error) {
+func readWhatRuns(n names, in *batch.RegisterJobDefinitionInput) (d job.Definition, err error) {
 	if err := checkCommand(nil, in.Parameters); err != nil {
 		return d, err
 	}
@@ -90,6 +90,9 @@ func readWhatRuns(in *batch.RegisterJobDefinitionInput) (d job.Definition, err e
 		return d, checkEks(in)
 	case in.EcsProperties != nil:
 		return readEcs(in.EcsProperties, onFargate)
+	case in.NodeProperties != nil:
+		d.Nodes, err = readNodes(n, in)
+		return d, err
 	}
 	c := in.ContainerProperties
 	if err := checkContainer(c, onFargate); err != nil {
@@ -136,11 +139,19 @@ func (s *Service) checkRegistration(in *batch.RegisterJobDefinitionInput) (err e
 	if in.Type, err = word("type", in.Type, types.JobDefinitionTypeContainer, types.JobDefinitionTypeMultinode); err != nil {
 		return err
 	}
+	for i, p := range in.PlatformCapabilities {
+		if in.PlatformCapabilities[i], err = word("platformCapabilities", p, types.PlatformCapabilityEc2, types.PlatformCapabilityFargate); err != nil {
+			return err
+		}
+	}
 	if in.Type == types.JobDefinitionTypeMultinode {
-		return notBuilt("type multinode")
+		if err := checkMultinode(in); err != nil {
+			return err
+		}
+		return checkPriority("schedulingPriority", in.SchedulingPriority)
 	}
 	if in.NodeProperties != nil {
-		return notBuilt("nodeProperties")
+		return invalid("nodeProperties are for job definitions of type multinode")
 	}
 	given := 0
 	for _, is := range []bool{in.ContainerProperties != nil, in.EcsProperties != nil, in.EksProperties != nil} {
@@ -150,11 +161,6 @@ func (s *Service) checkRegistration(in *batch.RegisterJobDefinitionInput) (err e
 	}
 	if given != 1 {
 		return invalid("a job definition of type container needs exactly one of containerProperties, ecsProperties and eksProperties")
-	}
-	for i, p := range in.PlatformCapabilities {
-		if in.PlatformCapabilities[i], err = word("platformCapabilities", p, types.PlatformCapabilityEc2, types.PlatformCapabilityFargate); err != nil {
-			return err
-		}
 	}
 	return checkPriority("schedulingPriority", in.SchedulingPriority)
 }

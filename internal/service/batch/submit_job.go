@@ -41,13 +41,23 @@ func (s *Service) SubmitJob(ctx context.Context, in *batch.SubmitJobInput) (*bat
 	if err := s.permitDefinition(ctx, &p.def); err != nil {
 		return nil, err
 	}
-	if err := s.passRoles(ctx, &p.container); err != nil {
+	if p.nodes != nil {
+		err = s.passNodeRoles(ctx, p.nodes)
+	} else {
+		err = s.passRoles(ctx, &p.container)
+	}
+	if err != nil {
 		return nil, err
+	}
+	if p.nodes != nil {
+		if err := s.checkNodeQueue(ctx, &q); err != nil {
+			return nil, err
+		}
 	}
 	if p.eks != nil {
 		return nil, refuseEks(p, in)
 	}
-	spec, err := s.resolve(p, in)
+	spec, err := s.resolve(n, p, in)
 	if err != nil {
 		return nil, err
 	}
@@ -88,9 +98,6 @@ func readShare(q *job.Queue, in *batch.SubmitJobInput) (string, error) {
 
 // checkSubmission checks what needs neither queue nor definition.
 func (s *Service) checkSubmission(in *batch.SubmitJobInput) error {
-	if in.NodeOverrides != nil {
-		return notBuilt("nodeOverrides")
-	}
 	if !job.ValidJobName(*in.JobName) {
 		return invalid("Error executing request, Exception : Job name should match valid pattern: %q must be 1 to 128 letters, digits, - and _, the first a letter or digit", *in.JobName)
 	}
@@ -182,7 +189,7 @@ func (s *Service) submitDefinition(ctx context.Context, n names, ref string) (*p
 }
 
 // resolve reads the overrides and puts them on the definition.
-func (s *Service) resolve(p *prepared, in *batch.SubmitJobInput) (*job.Spec, error) {
+func (s *Service) resolve(n names, p *prepared, in *batch.SubmitJobInput) (*job.Spec, error) {
 	over := job.Override{Parameters: in.Parameters, PropagateTags: in.PropagateTags, Priority: in.SchedulingPriorityOverride}
 	if err := checkPriority("schedulingPriorityOverride", in.SchedulingPriorityOverride); err != nil {
 		return nil, err
@@ -192,6 +199,10 @@ func (s *Service) resolve(p *prepared, in *batch.SubmitJobInput) (*job.Spec, err
 	}
 	detail := p.detail
 	var err error
+	var nodes *types.NodeProperties
+	if over.Nodes, nodes, err = overrideNodes(n, p, in.NodeOverrides); err != nil {
+		return nil, err
+	}
 	if p.ecs != nil {
 		var kept *types.EcsTaskProperties
 		if over.Members, kept, err = overridePod(p, in.EcsPropertiesOverride); err != nil {
@@ -227,6 +238,13 @@ func (s *Service) resolve(p *prepared, in *batch.SubmitJobInput) (*job.Spec, err
 			return nil, err
 		}
 	}
+	if spec.Nodes != nil {
+		if nodes != nil {
+			detail = compact(&jobDetail{Nodes: keptNodes(nodes, spec.Nodes, in.NodeOverrides), Platforms: p.platforms})
+		}
+		spec.Detail = detail
+		return &spec, nil
+	}
 	spec.Detail = detail
 	spec.Container = p.asked
 	if in.ArrayProperties != nil && in.ArrayProperties.Size != nil {
@@ -240,6 +258,9 @@ func (s *Service) resolve(p *prepared, in *batch.SubmitJobInput) (*job.Spec, err
 
 // checkOverridesFit refuses overrides of another kind of definition than the job has.
 func checkOverridesFit(p *prepared, in *batch.SubmitJobInput) error {
+	if err := checkNodesFit(p, in); err != nil {
+		return err
+	}
 	switch {
 	case p.ecs != nil && in.ContainerOverrides != nil:
 		return invalid(errorExecuting + "containerOverrides should not be set for a job definition with ecsProperties; use ecsPropertiesOverride.")

@@ -26,7 +26,7 @@ func (s *Service) RetryJob(ctx context.Context, in *RetryJobInput) (*RetryJobOut
 		return nil, err
 	}
 	if index != job.Whole {
-		return nil, fault.New(fault.Invalid, "ValidationException", "%s is the child of an array: retry the array %s, of which only failed children are tried again", *in.Job, id)
+		return nil, fault.New(fault.Invalid, "ValidationException", "%s is the child of an array or a node: retry the job %s, of which an array tries only failed children again", *in.Job, id)
 	}
 	if err := s.mayPassRoles(ctx, *in.Job); err != nil {
 		return nil, err
@@ -62,7 +62,19 @@ func (s *Service) mayPassRoles(ctx context.Context, name string) error {
 	if err := mayActFor(ctx, views[0].Spec.Submitter); err != nil {
 		return err
 	}
-	c := views[0].Spec.Container
+	spec := views[0].Spec
+	if spec.Nodes == nil {
+		return mayPass(ctx, spec.Container)
+	}
+	for i := range spec.Nodes.Groups {
+		if err := mayPass(ctx, spec.Nodes.Groups[i].Container); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func mayPass(ctx context.Context, c *job.Container) error {
 	if c == nil {
 		return nil
 	}

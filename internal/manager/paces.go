@@ -1,7 +1,6 @@
 package manager
 
 import (
-	"encoding/json"
 	"fmt"
 	"slices"
 
@@ -95,17 +94,18 @@ func loadPaces(tx *store.Tx) ([]Pace, error) {
 		pace Pace
 	}
 	var jobs []ended
+	known := specs{}
 	for rows.Next() {
 		var e ended
 		var spec []byte
-		var limit struct{ TimeoutSeconds int32 }
 		if err := rows.Scan(&e.key, &e.pace.Definition, &spec); err != nil {
 			return nil, err
 		}
-		if err := json.Unmarshal(spec, &limit); err != nil {
+		s, _, err := known.read(spec)
+		if err != nil {
 			return nil, fmt.Errorf("the stored job %d: %w", e.key, err)
 		}
-		e.pace.Limit = limit.TimeoutSeconds
+		e.pace.Limit = s.TimeoutSeconds
 		jobs = append(jobs, e)
 	}
 	if err := rows.Err(); err != nil {

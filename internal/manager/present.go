@@ -59,7 +59,8 @@ func (m *Manager) PresentJobs(ctx context.Context, after job.Key, limit int) ([]
 	}
 	out := make([]PresentJob, len(jobs))
 	for i := range jobs {
-		bare(jobs[i].Spec)
+		jobs[i].Spec = bare(jobs[i].Spec)
+		jobs[i].Common = "" // it has all of that in it
 		for n := range jobs[i].Units {
 			u := &jobs[i].Units[n].Unit
 			u.Log, u.UserReason, u.StatusReason, u.AttemptWhy, u.Exit = "", "", "", "", nil
@@ -75,10 +76,20 @@ func (m *Manager) PresentJobs(ctx context.Context, after job.Key, limit int) ([]
 	return out, err
 }
 
-// bare takes out of a spec what no decision rests on.
-func bare(s *job.Spec) {
-	s.Command, s.Environment, s.Parameters, s.Tags, s.Container, s.Detail = nil, nil, nil, nil, nil, nil
-	s.Stage, s.Token, s.Numbers = "", "", nil
+// bare is of a spec only what a decision rests on: no commands, no variables, no secrets.
+func bare(s *job.Spec) *job.Spec {
+	out := &job.Spec{
+		Version: s.Version, Key: s.Key, ID: s.ID, Name: s.Name, Queue: s.Queue, Definition: s.Definition, Image: s.Image, Need: s.Need, Size: s.Size, Retry: s.Retry,
+		TimeoutSeconds: s.TimeoutSeconds, Dependencies: s.Dependencies, Share: s.Share, Priority: s.Priority, QuotaShare: s.QuotaShare, Consumables: s.Consumables,
+		After: s.After, MaxRunning: s.MaxRunning, Counted: s.Counted, GrowMemory: s.GrowMemory,
+	}
+	if s.Nodes != nil {
+		out.Nodes = &job.Nodes{Count: s.Nodes.Count, Main: s.Nodes.Main}
+		for _, g := range s.Nodes.Groups {
+			out.Nodes.Groups = append(out.Nodes.Groups, job.NodeGroup{First: g.First, Last: g.Last, Range: g.Range, Work: job.Work{Image: g.Image, Need: g.Need}})
+		}
+	}
+	return out
 }
 
 // expected is how long units of a job will run, and when those that run will end.

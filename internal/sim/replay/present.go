@@ -48,26 +48,32 @@ func known(s *Setup, j *manager.PresentJob) (assumed int) {
 		}
 		s.Known = append(s.Known, k)
 	}
+	if n := spec.Nodes; n != nil {
+		base.MilliVCPU = 0
+		for _, g := range n.Groups {
+			base.MilliVCPU += g.Need.MilliVCPU * int64(g.Last-g.First+1)
+		}
+	}
 	gone := map[int32]bool{}
 	for _, t := range j.Touched {
 		gone[t.Index] = true
 	}
 	for _, u := range j.Units {
-		if u.Status.Terminal() {
+		if _, node := job.NodeOf(u.Ref.Index); node || u.Status.Terminal() {
 			continue
 		}
 		gone[u.Ref.Index] = true
 		k := Known{Ref: u.Ref, Job: base}
 		if u.Status.Live() {
-			k.Host, k.Placed = u.Host, u.Placed-s.Start
+			k.Host, k.Placed = mainHost(j, &u), u.Placed-s.Start
 			k.Job.Run = max(run, 1-k.Placed)
 			for _, e := range j.Ends {
 				if e.Ref == u.Ref {
 					k.Job.Run = max(e.At-u.Placed, 1-k.Placed)
 				}
 			}
-			if !slices.ContainsFunc(s.Hosts, func(h Host) bool { return h.Name == u.Host }) {
-				s.Hosts = append(s.Hosts, Host{Name: u.Host, Closed: true})
+			if !slices.ContainsFunc(s.Hosts, func(h Host) bool { return h.Name == k.Host }) {
+				s.Hosts = append(s.Hosts, Host{Name: k.Host, Closed: true})
 			}
 		}
 		add(k)
@@ -84,6 +90,16 @@ func known(s *Setup, j *manager.PresentJob) (assumed int) {
 		}
 	}
 	return assumed
+}
+
+// mainHost is the host of a unit that runs, of a gang that of its first node.
+func mainHost(j *manager.PresentJob, u *manager.UnitRow) string {
+	for i := range j.Units {
+		if _, node := job.NodeOf(j.Units[i].Ref.Index); node && u.Host == "" && j.Units[i].Host != "" {
+			return j.Units[i].Host
+		}
+	}
+	return u.Host
 }
 
 // Drain is when a queue has started and ended all that it had.

@@ -286,7 +286,7 @@ func (w *Run) know(known []Known) error {
 	}
 	for _, l := range w.setup.Image.Jobs {
 		for _, u := range l.Units {
-			if i, ok := w.refs[u.Ref]; ok && u.Status.Live() {
+			if i, ok := w.refs[whole(u.Ref)]; ok && u.Status.Live() && u.Host != "" {
 				heap.Push(&w.ends, ending{max(w.Out[i].Start+w.Jobs[i].Run, 1), int64(i), u.Host, u.Lease(u.Ref)})
 			}
 		}
@@ -370,7 +370,15 @@ func (w *Run) place(r job.Ref) int {
 	if r.Key >= w.firstID {
 		return w.Known + int(r.Key-w.firstID)
 	}
-	return w.refs[r]
+	return w.refs[whole(r)]
+}
+
+// whole is the unit that a node of a gang belongs to.
+func whole(r job.Ref) job.Ref {
+	if _, ok := job.NodeOf(r.Index); ok {
+		r.Index = job.Whole
+	}
+	return r
 }
 
 // decide lets the manager decide until it has nothing more to say at this instant.

@@ -2,7 +2,7 @@
 // hosts that are made up. It prints a table of what must hold, what is wished for and what
 // was met.
 //
-//	go run ./bench/manager [-rows jobs,arrays,submit,pending,chunks] [-pending 1000000] [-jobs 20000] [-drover BINARY]
+//	go run ./bench/manager [-rows jobs,arrays,submit,pending,chunks,rounds] [-pending 1000000] [-jobs 20000] [-drover BINARY]
 //
 // The simulated workers speak the link protocol from this process and answer at once:
 // every attempt has run and succeeded when it is told of. So the figures are those of the
@@ -90,6 +90,7 @@ var rows = []struct {
 	{"submit", (*bench).submitRate},
 	{"pending", (*bench).manyPending},
 	{"chunks", (*bench).manyArrays},
+	{"rounds", (*bench).rounds},
 }
 
 func main() {

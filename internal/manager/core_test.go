@@ -552,7 +552,7 @@ func TestDesk(t *testing.T) {
 	var done []func(error)
 	var seqs []int64
 	decide := func() {
-		d.Decide(r.now, func(b *manager.Batch, f func(error)) { done, seqs = append(done, f), append(seqs, b.Seq) })
+		d.Decide(r.now, func() bool { return false }, func(b *manager.Batch, f func(error)) { done, seqs = append(done, f), append(seqs, b.Seq) })
 	}
 	said := func(want ...string) {
 		t.Helper()

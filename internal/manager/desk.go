@@ -5,6 +5,7 @@ const (
 	maxInFlight = 2    // batches handed to the journal and not yet durable
 	maxCommands = 1024 // commands in one batch
 	maxPlaces   = 512  // placements in one batch
+	somePlaces  = 32   // placements between two looks at whether the round has taken long enough
 )
 
 // Command is one request to the Core. Answer is called exactly once: when what Run decided
@@ -25,6 +26,7 @@ type Desk struct {
 	post     *Post
 	waiting  []Command // run, and their answers rest on the batch under way
 	inFlight int
+	more     bool // the last round ended before everything that fits was placed
 }
 
 // NewDesk gives a Desk for a Core and the mailboxes that its durable batches reach.
@@ -36,8 +38,8 @@ func (d *Desk) Room() bool { return d.inFlight < maxInFlight }
 // InFlight is the number of batches handed to the journal of which nothing is known yet.
 func (d *Desk) InFlight() int { return d.inFlight }
 
-// Busy reports whether Decide has settling to do without any new event.
-func (d *Desk) Busy() bool { return d.core.Busy() && d.Room() }
+// Busy reports whether Decide has something to do without any new event.
+func (d *Desk) Busy() bool { return (d.core.Busy() || d.more) && d.Room() }
 
 // Tick lets time pass for leases and memory.
 func (d *Desk) Tick(now Instant) { d.core.Tick(now) }
@@ -52,15 +54,23 @@ func (d *Desk) Take(cmd Command, now Instant) {
 	d.waiting = append(d.waiting, cmd)
 }
 
-// Decide settles, places, and hands the batch to commit if there is room for one. commit
-// must see to it that batches become durable in order, and call done once it is known what
-// became of this one, from any goroutine; then Settled must be told, by the Desk's owner.
-func (d *Desk) Decide(now Instant, commit func(b *Batch, done func(error))) {
+// Decide settles and places until nothing more fits, or until the round has placed many or
+// spent says that it has taken long enough; then the Desk stays Busy. It hands the batch to
+// commit if there is room for one. commit must see to it that batches become durable in
+// order, and call done once it is known what became of this one, from any goroutine; then
+// Settled must be told, by the Desk's owner.
+func (d *Desk) Decide(now Instant, spent func() bool, commit func(b *Batch, done func(error))) {
 	if !d.Room() {
 		return
 	}
 	d.core.Work(now)
-	d.core.Schedule(maxPlaces, now)
+	d.more = true
+	for n := 0; d.more && n < maxPlaces; n += somePlaces {
+		d.more = d.core.Schedule(somePlaces, now) == somePlaces
+		if d.more && spent() {
+			break
+		}
+	}
 	if !d.core.Pending() && (len(d.waiting) == 0 || d.inFlight == 0) {
 		d.answer(nil) // nothing that they saw is still on its way to the disk
 		return

@@ -15,6 +15,10 @@ import (
 const (
 	tickEvery  = time.Second
 	retryEvery = time.Second // between attempts to go on after the store refused a batch
+
+	// roundTime is how long commands are run, and then how long units are placed, before what
+	// was decided goes to the disk and others have their turn.
+	roundTime = 2 * time.Millisecond
 )
 
 // outcome tells the loop what became of a batch.
@@ -60,11 +64,18 @@ func (m *Manager) Run(ctx context.Context) error {
 
 var closed = func() chan struct{} { c := make(chan struct{}); close(c); return c }()
 
+// spent tells whether roundTime has passed since now.
+func spent() func() bool {
+	start := time.Now()
+	return func() bool { return time.Since(start) > roundTime }
+}
+
 // take runs a command and whatever else has queued behind it.
 func (m *Manager) take(cmd Command) {
+	over := spent()
 	for n := 1; ; n++ {
 		m.desk.Take(cmd, m.instant())
-		if n == maxCommands {
+		if n == maxCommands || over() {
 			return
 		}
 		select {
@@ -77,7 +88,7 @@ func (m *Manager) take(cmd Command) {
 
 // decide lets the Desk decide, and hands what it decided to the journal.
 func (m *Manager) decide() {
-	m.desk.Decide(m.instant(), func(b *Batch, done func(error)) {
+	m.desk.Decide(m.instant(), spent(), func(b *Batch, done func(error)) {
 		m.journal.Commit(b, func(err error) {
 			if err == nil && len(b.Transitions) > 0 {
 				m.announce()

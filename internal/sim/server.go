@@ -135,7 +135,7 @@ func (s *server) step() {
 
 func (s *server) decide() {
 	term := s.term
-	s.desk.Decide(s.instant(), func(b *manager.Batch, done func(error)) {
+	s.desk.Decide(s.instant(), func() bool { return s.w.chance(0.2) }, func(b *manager.Batch, done func(error)) {
 		s.w.check.decided(s, b)
 		s.w.paper.commit(s, term, b, func(err error) {
 			done(err)

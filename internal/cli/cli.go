@@ -74,6 +74,7 @@ type grammar struct {
 	Explain   explainCommand   `cmd:"" group:"Work" help:"Say why a job does not run, and what would help."`
 	Simulate  simulateCommand  `cmd:"" group:"Work" help:"Replay a log of jobs under a scheduling policy."`
 
+	Bucket  bucketCommand  `cmd:"" group:"Server" help:"Mount buckets of another S3, and list buckets."`
 	Objects objectsCommand `cmd:"" group:"Server" help:"Look after the object store."`
 
 	Serve    serveCommand    `cmd:"" group:"Server" help:"Run the server: API, object store, job manager, logs and one worker."`

@@ -203,7 +203,7 @@ func (s *Server) muxes() (all, objects *wire.Mux) {
 	m.Add(s.logs.Wire())
 	m.Add(s.iam.Wire())
 	m.Add(sts.New(sts.Options{Minter: s.minter, Directory: s.iam}))
-	m.Add(wire.Bind(native.Ops, native.New(s.manager, s.logs, s.life).Explain(denials).Tell(jobs).Keep(s.objects)))
+	m.Add(wire.Bind(native.Ops, native.New(s.manager, s.logs, s.life).Explain(denials).Tell(jobs).Keep(s.objects).Pass(s.objects)))
 	s.caller = m
 	for _, m := range []*wire.Mux{m, direct} {
 		m.Raw("s3", s.objects.Serve)

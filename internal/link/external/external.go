@@ -330,3 +330,39 @@ func (a *Address) host() string {
 	}
 	return "Amazon S3"
 }
+
+// HTTP is a client for requests that the caller signs.
+func (a *Address) HTTP() (*http.Client, error) {
+	t := web().GetTransport()
+	file := a.CA
+	if file == "" {
+		file = os.Getenv("AWS_CA_BUNDLE")
+	}
+	if file != "" {
+		roots, err := certs.Roots(file)
+		if err != nil {
+			return nil, err
+		}
+		t.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots}
+	}
+	return &http.Client{Transport: t, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}, nil
+}
+
+// SigningRegion is the region that requests are signed for.
+func (a *Address) SigningRegion() string {
+	if a.Region != "" {
+		return a.Region
+	}
+	return "us-east-1"
+}
+
+// Root is the URL of the bucket, without a slash at its end.
+func (a *Address) Root() string {
+	if a.Endpoint == "" {
+		return "https://" + a.Bucket + ".s3." + a.SigningRegion() + ".amazonaws.com"
+	}
+	if scheme, host, ok := strings.Cut(a.Endpoint, "://"); ok && a.HostStyle {
+		return scheme + "://" + a.Bucket + "." + host
+	}
+	return a.Endpoint + "/" + a.Bucket
+}

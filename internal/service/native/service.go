@@ -70,6 +70,7 @@ type Service struct {
 	denials Denials
 	events  Events
 	objects Objects
+	mounts  Mounts
 }
 
 // New makes the service.

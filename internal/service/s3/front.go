@@ -44,6 +44,12 @@ func (s *Service) Serve(w http.ResponseWriter, r *http.Request, p authz.Principa
 	if err == nil {
 		err = s.prepare(in, r, p, body)
 	}
+	if err == nil {
+		var done bool
+		if done, err = s.throughMount(w, r, in, p); done && err == nil {
+			return
+		}
+	}
 	sign := s.library.signer.sign
 	var who *guest
 	if err == nil && p.Governed() {
@@ -83,6 +89,20 @@ func (s *Service) Serve(w http.ResponseWriter, r *http.Request, p authz.Principa
 		s.opts.Log.Debug("s3: answer not delivered", "method", r.Method, "path", r.URL.Path, "err", err)
 		panic(http.ErrAbortHandler) // the client must not take a cut answer for a whole one
 	}
+}
+
+// throughMount answers a request that concerns a mounted bucket; done is false for others.
+func (s *Service) throughMount(w http.ResponseWriter, r *http.Request, in *call, p authz.Principal) (done bool, err error) {
+	if m := s.mounts.of(in.bucket); m != nil {
+		return s.serveMount(w, r, in, p, m)
+	}
+	if source := r.Header.Get("X-Amz-Copy-Source"); source != "" {
+		bucket, _, _ := strings.Cut(strings.TrimPrefix(source, "/"), "/")
+		if s.mounts.of(bucket) != nil {
+			return true, errCopyBetween()
+		}
+	}
+	return false, nil
 }
 
 // check refuses service when there is nothing behind it any more.

@@ -65,6 +65,7 @@ type Service struct {
 	opts    Options
 	library *library
 	vault   *vault
+	mounts  *mounts
 	closed  atomic.Bool
 }
 
@@ -85,6 +86,10 @@ func Open(ctx context.Context, opts Options) (*Service, error) {
 		return nil, fmt.Errorf("s3: %w", err)
 	}
 	s := &Service{opts: opts, vault: v}
+	if s.mounts, err = openMounts(opts.Dir); err != nil {
+		v.Shutdown()
+		return nil, fmt.Errorf("s3: %w", err)
+	}
 	if s.library, err = startLibrary(ctx, v, opts); err != nil {
 		v.Shutdown()
 		return nil, fmt.Errorf("s3: start the library: %w", err)

@@ -76,6 +76,7 @@ func (h *host) inspect() map[string]int {
 		"containers":       h.containers(),
 		"volumes":          len(volumes.Items),
 		"records":          count(h.opts.Dir + "/attempts/*"),
+		"control groups":   count("/sys/fs/cgroup/*/drover/drover-"+h.name+"-*") + count("/sys/fs/cgroup/drover/drover-"+h.name+"-*"),
 		"scratch":          count(h.opts.Dir + "/volumes/*"),
 		"descriptors here": count("/proc/self/fd/*"),
 	}

@@ -83,8 +83,10 @@ type Executor struct {
 	out     executor.Output
 	handles map[key]*handle
 	pods    map[string]*pod // by what their containers' names begin with
+	groups  *groups         // nil = none can be made, or the engine was not asked yet
 	podman  bool
 	keeps   bool // the engine's containers outlive it (live restore)
+	learned bool // what kind of engine it is
 	swept   bool
 	nudge   chan struct{} // wakes Watch
 }
@@ -230,8 +232,11 @@ func (x *Executor) forget(k key, h *handle) {
 // containerName names the container of a lease, so that it is found again however making
 // it ended.
 func (x *Executor) containerName(l job.Lease) string {
-	return fmt.Sprintf("drover-%s-%d-%d-%d", cleanName(x.opts.Host), l.Ref.Key, l.Ref.Index, l.Fence)
+	return fmt.Sprintf("%s%d-%d-%d", x.prefix(), l.Ref.Key, l.Ref.Index, l.Fence)
 }
+
+// prefix is what the names of this host's containers begin with.
+func (x *Executor) prefix() string { return "drover-" + cleanName(x.opts.Host) + "-" }
 
 // cleanName keeps what a container's name may have.
 func cleanName(s string) string {
@@ -268,6 +273,7 @@ func (x *Executor) Close(ctx context.Context, end bool) error {
 	if err := x.removeAll(ctx, held); err != nil {
 		return err
 	}
+	x.sweepGroups(nil)
 	return errors.Join(os.RemoveAll(x.records()), os.RemoveAll(x.scratch()), os.Remove(filepath.Join(x.opts.Dir, "boot")))
 }
 

@@ -109,8 +109,7 @@ func (x *Executor) Watch(ctx context.Context, changed func(away error)) {
 	}
 }
 
-// look asks the engine whether it is there. What it must be asked once, it is asked at the
-// first answer.
+// look asks the engine whether it is there. At the first answer what nobody has is removed.
 func (x *Executor) look(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, callFor)
 	defer cancel()
@@ -121,6 +120,20 @@ func (x *Executor) look(ctx context.Context) error {
 		_, err := x.api.Ping(ctx, client.PingOptions{})
 		return err
 	}
+	if err := x.learn(ctx); err != nil {
+		return err
+	}
+	return x.sweep(ctx)
+}
+
+// learn asks the engine, once, what kind it is.
+func (x *Executor) learn(ctx context.Context) error {
+	x.mu.Lock()
+	known := x.learned
+	x.mu.Unlock()
+	if known {
+		return nil
+	}
 	v, err := x.api.ServerVersion(ctx, client.ServerVersionOptions{})
 	if err != nil {
 		return err
@@ -130,12 +143,14 @@ func (x *Executor) look(ctx context.Context) error {
 		return err
 	}
 	x.mu.Lock()
+	defer x.mu.Unlock()
 	x.keeps = info.Info.LiveRestoreEnabled
+	x.groups = findGroups(cgroupRoot, info.Info.CgroupDriver, info.Info.CgroupVersion)
 	for _, c := range v.Components {
 		x.podman = x.podman || strings.Contains(c.Name, "Podman")
 	}
-	x.mu.Unlock()
-	return x.sweep(ctx)
+	x.learned = true
+	return nil
 }
 
 // sweep removes this host's containers that have no record: their making was given up.
@@ -165,6 +180,7 @@ func (x *Executor) sweep(ctx context.Context) error {
 			}
 		}
 	}
+	x.sweepGroups(kept)
 	folders, _ := os.ReadDir(x.scratch()) // none: nothing was ever shared
 	for _, f := range folders {
 		if !scratch[f.Name()] {
@@ -204,6 +220,9 @@ func (x *Executor) remove(ctx context.Context, name string) error {
 func (x *Executor) release(ctx context.Context, s said) error {
 	if err := x.remove(ctx, s.Container); err != nil {
 		return err
+	}
+	if err := x.ungroup(s.Container); err != nil {
+		x.log.Debug("a control group is left behind", "error", err)
 	}
 	if s.Pod != "" {
 		x.mu.Lock()

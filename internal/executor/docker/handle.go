@@ -140,6 +140,9 @@ func (h *handle) failed(word string, err error) *job.Exit {
 // create makes the container, or finds that it is made already.
 func (h *handle) create(ctx context.Context, a executor.Attempt) error {
 	for fresh := true; ; fresh = false {
+		if err := h.x.patiently(ctx, startFor, h.x.learn); err != nil {
+			return err
+		}
 		i, err := h.x.image(ctx, a.Image)
 		if err != nil {
 			return err
@@ -275,6 +278,7 @@ func (h *handle) watch(ask bool) {
 		h.finish(job.Exit{Cause: job.CauseHost, Reason: "the container cannot be watched: " + err.Error()}, time.Now(), false)
 	default:
 		exit, at, regular := h.judge(state)
+		exit.Usage = h.x.used(h.name)
 		h.finish(exit, at, regular)
 	}
 }

@@ -101,7 +101,7 @@ func (x *Executor) spec(a executor.Attempt, i *image, s said) (client.ContainerC
 		mounts = append(mounts, program)
 	}
 	host := &container.HostConfig{
-		Resources:   x.resources(a),
+		Resources:   x.resources(a, s),
 		Mounts:      mounts,
 		NetworkMode: container.NetworkMode(x.opts.Network),
 		LogConfig:   x.logConfig(),
@@ -143,13 +143,14 @@ func leaseLabel(id executor.ID) string {
 
 // resources are a container's limits. vCPUs are shares, as AWS Batch has it: an attempt
 // may use what nobody else does.
-func (x *Executor) resources(a executor.Attempt) container.Resources {
+func (x *Executor) resources(a executor.Attempt, s said) container.Resources {
 	pids := int64(maxPIDs)
 	r := container.Resources{
 		CPUShares: max(a.Need.MilliVCPU*1024/1000, 2),
 		Memory:    a.Need.MemoryMiB << 20,
 		PidsLimit: &pids,
 	}
+	r.CgroupParent = x.group(s.Container, r.CPUShares)
 	r.MemorySwap = r.Memory // memory and swap together: no swap
 	if x.opts.HardCPU && a.Need.MilliVCPU%1000 != 0 {
 		r.NanoCPUs = a.Need.MilliVCPU * 1_000_000

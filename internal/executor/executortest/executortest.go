@@ -29,8 +29,10 @@ type Subject struct {
 	// Container says that a container engine stands between executor and command. Then the
 	// output of each stream is in order, not that of both, and gets a newline at its end;
 	// a signal is known by the exit code it makes; the engine words why a command cannot
-	// start, adds to its environment, and does not tell what it used.
+	// start, and adds to its environment.
 	Container bool
+	// NoUsage says why it is not known what an attempt used; "" = it is.
+	NoUsage string
 }
 
 // patience is how long anything here may take on a busy machine.

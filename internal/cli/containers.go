@@ -12,7 +12,8 @@ import (
 // containerFlags say how a worker runs containers.
 type containerFlags struct {
 	DockerHost      string   `env:"DROVER_DOCKER_HOST" placeholder:"ADDRESS" help:"Docker Engine of this host, as unix:///path, or none to run no containers (default $$DOCKER_HOST, else Docker's socket)."`
-	DockerNetwork   string   `env:"DROVER_DOCKER_NETWORK" default:"bridge" placeholder:"NAME" help:"Network of the containers: bridge, host or one made with docker network create (default ${default})."`
+	DockerNetwork   string   `env:"DROVER_DOCKER_NETWORK" placeholder:"NAME" help:"Network of the containers: bridge, host or one made with docker network create (default: drover's own, where jobs reach neither each other nor a cloud's metadata)."`
+	ContainerLog    int64    `name:"container-log" env:"DROVER_CONTAINER_LOG" default:"1024" placeholder:"MIB" help:"How much of a container's output that the server has not taken yet is kept on disk (default ${default})."`
 	RegistryAuth    string   `env:"DROVER_REGISTRY_AUTH" type:"path" placeholder:"FILE" help:"Logins to image registries, in the form of Docker's config.json."`
 	Secrets         string   `env:"DROVER_SECRETS" type:"path" placeholder:"DIR" help:"Folder with a file for each secret that job definitions may name."`
 	AllowVolume     []string `env:"DROVER_ALLOW_VOLUME" type:"path" placeholder:"DIR" help:"Host folder below which jobs may mount; may be given again."`
@@ -35,7 +36,7 @@ func (f *containerFlags) engine(dir, self, data string, log *slog.Logger) (execu
 	}
 	o := docker.Options{
 		Dir: filepath.Join(dir, "docker"), Host: host, Address: f.DockerHost, Exe: self, Network: f.DockerNetwork,
-		AllowVolumes: f.AllowVolume, AllowDevices: f.AllowDevice, AllowPrivileged: f.AllowPrivileged, HardCPU: f.LimitCPU,
+		AllowVolumes: f.AllowVolume, AllowDevices: f.AllowDevice, AllowPrivileged: f.AllowPrivileged, HardCPU: f.LimitCPU, LogMiB: f.ContainerLog,
 		Forbidden: []string{data}, Log: log,
 	}
 	if f.RegistryAuth != "" {

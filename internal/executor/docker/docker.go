@@ -53,12 +53,13 @@ type Options struct {
 	// Address of the engine, as unix:///path; "" = DOCKER_HOST, else Docker's own socket.
 	Address string
 	Exe     string // program with the "redirect" command, usually this one; for Stdin and Stdout
-	Network string // "bridge", "host" or the name of a network; "" = bridge
+	Network string // "bridge", "host" or the name of a network; "" = drover's own
 
 	Registries      Registries
 	AllowVolumes    []string // folders of the host below which jobs may mount
 	AllowDevices    []string // devices of the host that jobs may be given
 	AllowPrivileged bool
+	LogMiB          int64        // of each container's output that the engine keeps on disk; 0 = 1024
 	HardCPU         bool         // also cap attempts that ask for a fraction of a vCPU
 	Forbidden       []string     // never mounted, whatever is allowed: the worker's own folders
 	Log             *slog.Logger // nil = none
@@ -70,6 +71,7 @@ type Executor struct {
 	api    *client.Client
 	log    *slog.Logger
 	images images
+	own    *network
 	starts chan struct{} // bounds how many containers are being made or removed
 
 	life context.Context // ends when the executor lets go
@@ -95,8 +97,8 @@ var _ executor.Engine = (*Executor)(nil)
 
 // New makes an executor. It does not ask whether the engine is there: Watch tells.
 func New(o Options) (*Executor, error) {
-	if o.Network == "" {
-		o.Network = "bridge"
+	if o.LogMiB == 0 {
+		o.LogMiB = 1024
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
@@ -116,7 +118,7 @@ func New(o Options) (*Executor, error) {
 		return nil, fmt.Errorf("the container engine %s is not on this host: containers need folders of the worker; give the address of a unix socket", api.DaemonHost())
 	}
 	x := &Executor{
-		opts: o, api: api, log: o.Log, handles: map[key]*handle{}, pods: map[string]*pod{},
+		opts: o, api: api, log: o.Log, handles: map[key]*handle{}, pods: map[string]*pod{}, own: ownNetwork(),
 		starts: make(chan struct{}, max(4, 2*runtime.NumCPU())), nudge: make(chan struct{}, 1),
 	}
 	x.images = images{known: map[string]*image{}, pulls: make(chan struct{}, pullsAtOnce)}

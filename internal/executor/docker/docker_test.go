@@ -3,6 +3,7 @@ package docker_test
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -20,10 +21,10 @@ import (
 	"drover/internal/executor/dockertest"
 )
 
-const (
-	patience = 60 * time.Second
-	prog     = "drover-test/prog:1"
-)
+const patience = 60 * time.Second
+
+// prog is this process's own: test programs run side by side.
+var prog = fmt.Sprintf("drover-test/prog:%d", os.Getpid())
 
 // progImage loads the image whose entrypoint is the static test program.
 func progImage(t testing.TB, api *client.Client) v1.Image {

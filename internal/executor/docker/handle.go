@@ -41,9 +41,12 @@ type handle struct {
 	err   error
 	place place // where reading the log has come to; one goroutine's at a time
 
+	logged int64 // about how much the engine has written of it; with place
+
 	mu      sync.Mutex // guards the rest
 	held    executor.Held
 	acked   int64
+	places  []place       // on the way, each some KiB after the one before, above acked
 	moved   chan struct{} // closed and made anew with every acknowledgement
 	ended   bool
 	exited  bool // the container has ended: its output may still be on its way
@@ -69,13 +72,13 @@ func (h *handle) take(r *record) {
 
 func (h *handle) keep(r *record) {
 	s := r.get()
-	acked, mark := r.numbers()
+	acked, mark, at := r.numbers()
 	h.rec, h.id, h.name = r, s.id(), s.Container
 	h.held = executor.Held{Lease: s.Lease, Member: s.Member, Note: s.Note, Address: s.Address, Acked: acked, Mark: mark}
 	if s.Started != 0 {
 		h.held.Started = time.UnixMicro(s.Started)
 	}
-	h.acked, h.place.bytes = acked, acked
+	h.acked, h.place = acked, at
 }
 
 // live takes a new attempt from its beginning to its end.
@@ -112,6 +115,7 @@ func (h *handle) begin(a executor.Attempt) *job.Exit {
 		return err
 	})
 	if err != nil {
+		h.x.forgetNetwork() // if somebody removed it, the next attempt has it again
 		return h.failed("CannotStartContainerError: ", err)
 	}
 	at, address := time.Now(), ""
@@ -147,12 +151,16 @@ func (h *handle) create(ctx context.Context, a executor.Attempt) error {
 		if err != nil {
 			return err
 		}
-		spec, err := h.x.spec(a, i, h.rec.get())
+		network, err := h.x.network(ctx, a)
+		if err != nil {
+			return err
+		}
+		spec, err := h.x.spec(a, i, h.rec.get(), network)
 		if err != nil {
 			return err
 		}
 		if a.Shared != nil {
-			if err := h.x.share(ctx, a, i, h.rec.get().Pod); err != nil {
+			if err := h.x.share(ctx, a, i, h.rec.get().Pod, network); err != nil {
 				return err
 			}
 		}
@@ -235,6 +243,7 @@ func (h *handle) watchTime() {
 // resume takes up an attempt whose record was found.
 func (h *handle) resume() {
 	s := h.rec.get()
+	h.logged = h.x.logFile() // it may be
 	close(h.begun)
 	if s.End != nil {
 		h.finish(*s.End, time.UnixMicro(s.EndAt), false)
@@ -477,9 +486,13 @@ func (h *handle) Wait(ctx context.Context) (executor.End, error) {
 
 // Acknowledge implements executor.Handle.
 func (h *handle) Acknowledge(n, mark int64) {
-	h.rec.acknowledge(n, mark)
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	var at place
+	for len(h.places) > 0 && h.places[0].bytes <= n {
+		at, h.places = h.places[0], h.places[1:]
+	}
+	h.rec.acknowledge(n, mark, at)
 	if n > h.acked {
 		h.acked = n
 		close(h.moved)

@@ -15,6 +15,7 @@ import (
 
 const (
 	window   = 256 << 10 // bytes given out and not acknowledged
+	stride   = 4 << 10   // bytes between places that are remembered until they are acknowledged
 	maxFrame = 4 << 20
 )
 
@@ -96,14 +97,29 @@ func (p *place) since() (second, skip int64) {
 // errPlace means that the log no longer has the message behind which to go on.
 var errPlace = errors.New("the container's log does not have what was read of it")
 
+// errRepeats means that the engine gives output again: Docker does, to who follows a log,
+// when the log goes on in another file.
+var errRepeats = errors.New("the engine repeats output")
+
+// perMessage is about what a message takes in the engine's log beside its text.
+const perMessage = 48
+
 // read gives out what the log has behind the place; with follow it goes on until the
 // container ends.
 func (h *handle) read(ctx context.Context, follow bool) error {
 	err := h.readFrom(ctx, follow, h.place.second != 0)
-	if errors.Is(err, errPlace) {
-		err = h.readFrom(ctx, follow, false)
+	if errors.Is(err, errRepeats) {
+		err = h.readFrom(ctx, false, true) // without following all comes once
 	}
-	return err
+	if !errors.Is(err, errPlace) {
+		return err
+	}
+	if h.place.bytes < h.x.logFile() { // all of it is there still
+		return h.readFrom(ctx, follow, false)
+	}
+	h.place = place{bytes: h.place.bytes + int64(len(gap)), second: h.place.second}
+	h.out.Log(h.id, bytes.Clone(gap), time.Now())
+	return h.readFrom(ctx, follow, true)
 }
 
 // readFrom reads from the place's second on, or without one from the log's beginning.
@@ -123,6 +139,7 @@ func (h *handle) readFrom(ctx context.Context, follow, known bool) error {
 	}
 	defer body.Close()
 	in := &frames{r: bufio.NewReaderSize(body, 32<<10)}
+	var latest time.Time
 	for {
 		f, err := in.next()
 		if errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
@@ -134,7 +151,16 @@ func (h *handle) readFrom(ctx context.Context, follow, known bool) error {
 		if err != nil {
 			return err
 		}
+		if follow && f.at.Before(latest) && h.logged >= h.x.logFile()/2 {
+			return errRepeats // or two messages are a little out of order: asking again is right in both cases
+		}
+		if f.at.After(latest) {
+			latest = f.at
+		}
+		h.logged += int64(len(f.payload)) + perMessage
 		switch {
+		case messages > 0 && f.at.Unix() > h.place.second:
+			return errPlace // what is to be left out was read by that second: some of it is gone
 		case messages > 0:
 			messages--
 			continue
@@ -150,9 +176,28 @@ func (h *handle) readFrom(ctx context.Context, follow, known bool) error {
 		h.place.owed = 0
 		h.place.pass(f)
 		h.place.bytes += int64(len(chunk))
+		h.remember()
 		h.out.Log(h.id, bytes.Clone(chunk), f.at)
 	}
 }
+
+// remember notes the place, so that after a restart reading goes on there: the beginning of
+// the log may be gone by then. It comes before the output is given out, which may be
+// acknowledged at once.
+func (h *handle) remember() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	last := h.acked
+	if n := len(h.places); n > 0 {
+		last = h.places[n-1].bytes
+	}
+	if h.place.bytes-last >= stride {
+		h.places = append(h.places, h.place)
+	}
+}
+
+// missed output is told in the output itself.
+var gap = []byte("[drover: this container wrote more than is kept of its output; some is missing or repeated here]\n")
 
 // room waits until less than a window of output is not acknowledged.
 func (h *handle) room(ctx context.Context) error {

@@ -71,7 +71,7 @@ func join(host *container.HostConfig, a executor.Attempt, pod string) {
 
 // share sees to it that the container which holds a pod's namespaces runs. It is made of
 // the image that is there anyway and the worker's own program.
-func (x *Executor) share(ctx context.Context, a executor.Attempt, i *image, name string) error {
+func (x *Executor) share(ctx context.Context, a executor.Attempt, i *image, name string, network container.NetworkMode) error {
 	if !paused(a) {
 		return nil
 	}
@@ -90,7 +90,7 @@ func (x *Executor) share(ctx context.Context, a executor.Attempt, i *image, name
 	err := x.patiently(ctx, startFor, func(ctx context.Context) error {
 		ctx, cancel := context.WithTimeout(ctx, startFor)
 		defer cancel()
-		_, err := x.api.ContainerCreate(ctx, x.pauseSpec(a, i, name))
+		_, err := x.api.ContainerCreate(ctx, x.pauseSpec(a, i, name, network))
 		if err != nil && !errdefs.IsConflict(err) { // a conflict: an earlier call, or worker, made it
 			return err
 		}
@@ -104,17 +104,14 @@ func (x *Executor) share(ctx context.Context, a executor.Attempt, i *image, name
 	return nil
 }
 
-func (x *Executor) pauseSpec(a executor.Attempt, i *image, name string) client.ContainerCreateOptions {
+func (x *Executor) pauseSpec(a executor.Attempt, i *image, name string, network container.NetworkMode) client.ContainerCreateOptions {
 	pids := int64(64)
 	host := &container.HostConfig{
-		NetworkMode: container.NetworkMode(x.opts.Network), IpcMode: "shareable", ReadonlyRootfs: true,
+		NetworkMode: network, IpcMode: "shareable", ReadonlyRootfs: true,
 		SecurityOpt: []string{"no-new-privileges"}, CapDrop: []string{"ALL"},
 		Mounts:    []mount.Mount{bind(x.opts.Exe, redirectPath, true)},
 		LogConfig: container.LogConfig{Type: "none"},
 		Resources: container.Resources{Memory: pauseMemory, MemorySwap: pauseMemory, CPUShares: 2, PidsLimit: &pids},
-	}
-	if a.HostNetwork {
-		host.NetworkMode = "host"
 	}
 	return client.ContainerCreateOptions{Name: pauseName(name), HostConfig: host, Config: &container.Config{
 		Image: i.id, Entrypoint: []string{redirectPath, inside.PauseCommand}, User: "65534:65534",

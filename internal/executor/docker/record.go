@@ -60,7 +60,7 @@ func (s *said) scratch() string {
 	return s.Container
 }
 
-// record is what must be known of an attempt after a restart: a file that begins with two
+// record is what must be known of an attempt after a restart: a file that begins with some
 // numbers, which change with every acknowledgement in one write, and goes on with a said.
 type record struct {
 	path string
@@ -70,9 +70,10 @@ type record struct {
 	file  *os.File
 	acked int64
 	mark  int64
+	place place // where reading had come to at or before acked
 }
 
-const numbers = 16 // bytes of acked and mark
+const numbers = (2 + 3 + back) * 8 // bytes of acked, mark and place
 
 func newRecord(dir string, s said) (*record, error) {
 	r := &record{path: filepath.Join(dir, fmt.Sprintf("%d-%d-%d-%d", s.Lease.Ref.Key, s.Lease.Ref.Index, s.Lease.Fence, s.Member)), said: s}
@@ -85,9 +86,8 @@ func (r *record) write() error {
 	if err != nil {
 		return err
 	}
-	body := make([]byte, numbers, numbers+len(text))
-	binary.LittleEndian.PutUint64(body, uint64(r.acked))
-	binary.LittleEndian.PutUint64(body[8:], uint64(r.mark))
+	body := make([]byte, 0, numbers+len(text))
+	body = r.appendNumbers(body)
 	f, err := os.OpenFile(r.path+".new", os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
 		return fmt.Errorf("cannot keep the record of a container: %w", err)
@@ -119,24 +119,37 @@ func (r *record) get() said {
 	return r.said
 }
 
-// acknowledge keeps the numbers of an acknowledgement; they only rise.
-func (r *record) acknowledge(n, mark int64) {
+func (r *record) appendNumbers(b []byte) []byte {
+	for _, n := range append([]int64{r.acked, r.mark, r.place.bytes, r.place.second}, r.place.read[:]...) {
+		b = binary.LittleEndian.AppendUint64(b, uint64(n))
+	}
+	return b
+}
+
+// acknowledge keeps the numbers of an acknowledgement, which only rise, and a place in the
+// log that is not behind it.
+func (r *record) acknowledge(n, mark int64, at place) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if n < r.acked || mark < r.mark || r.file == nil {
 		return
 	}
 	r.acked, r.mark = n, mark
+	if at.second != 0 {
+		r.place = at
+	}
 	var b [numbers]byte
-	binary.LittleEndian.PutUint64(b[:], uint64(n))
-	binary.LittleEndian.PutUint64(b[8:], uint64(mark))
-	_, _ = r.file.WriteAt(b[:], 0) // if it fails, output comes again after a restart
+	_, _ = r.file.WriteAt(r.appendNumbers(b[:0]), 0) // if it fails, output comes again after a restart
 }
 
-func (r *record) numbers() (acked, mark int64) {
+// numbers gives what was acknowledged and where reading goes on: from the kept place, or
+// where there is none from the beginning of the log, passing over what was acknowledged.
+func (r *record) numbers() (acked, mark int64, at place) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.acked, r.mark
+	at = r.place
+	at.bytes, at.owed = r.acked, r.acked-r.place.bytes
+	return r.acked, r.mark, at
 }
 
 // close lets go of the file, and with gone removes it.
@@ -191,8 +204,12 @@ func (r *record) read() error {
 	if len(body) < numbers {
 		return errors.New("cut off")
 	}
-	r.acked = int64(binary.LittleEndian.Uint64(body))
-	r.mark = int64(binary.LittleEndian.Uint64(body[8:]))
+	var n [numbers / 8]int64
+	for i := range n {
+		n[i] = int64(binary.LittleEndian.Uint64(body[8*i:]))
+	}
+	r.acked, r.mark, r.place.bytes, r.place.second = n[0], n[1], n[2], n[3]
+	copy(r.place.read[:], n[4:])
 	return json.NewDecoder(bytes.NewReader(body[numbers:])).Decode(&r.said)
 }
 

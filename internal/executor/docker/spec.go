@@ -80,7 +80,7 @@ func hostArchitecture() string {
 }
 
 // spec is what the engine is asked for.
-func (x *Executor) spec(a executor.Attempt, i *image, s said) (client.ContainerCreateOptions, error) {
+func (x *Executor) spec(a executor.Attempt, i *image, s said, network container.NetworkMode) (client.ContainerCreateOptions, error) {
 	var none client.ContainerCreateOptions
 	if err := x.check(a); err != nil {
 		return none, err
@@ -103,15 +103,12 @@ func (x *Executor) spec(a executor.Attempt, i *image, s said) (client.ContainerC
 	host := &container.HostConfig{
 		Resources:   x.resources(a, s),
 		Mounts:      mounts,
-		NetworkMode: container.NetworkMode(x.opts.Network),
+		NetworkMode: network,
 		LogConfig:   x.logConfig(),
 		IpcMode:     container.IPCModePrivate,
 		SecurityOpt: []string{"no-new-privileges"},
 		CapDrop:     []string{"ALL"},
 		CapAdd:      capabilities(),
-	}
-	if a.HostNetwork {
-		host.NetworkMode = "host"
 	}
 	if a.Shared != nil {
 		join(host, a, s.Pod)
@@ -185,14 +182,21 @@ func (x *Executor) resources(a executor.Attempt, s said) container.Resources {
 	return r
 }
 
-// logConfig keeps all output, byte for byte, until the container is removed: Docker's
-// default driver replaces what is not UTF-8, and the other one of its own throws old
-// output away when it is not told to keep it.
+// logFiles is in how many files the engine keeps a container's output; the oldest goes when
+// the last is full. With more of them, who follows a log and is late by more than one file
+// would lose the rest in silence.
+const logFiles = 2
+
+// logFile is the size of one of them.
+func (x *Executor) logFile() int64 { return max(x.opts.LogMiB/logFiles, 1) << 20 }
+
+// logConfig keeps output, byte for byte, until it is read: Docker's default driver replaces
+// what is not UTF-8. What is kept is bounded, for the disk is everybody's.
 func (x *Executor) logConfig() container.LogConfig {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if x.podman {
 		return container.LogConfig{}
 	}
-	return container.LogConfig{Type: "local", Config: map[string]string{"max-size": "1000000g", "max-file": "1", "compress": "false"}}
+	return container.LogConfig{Type: "local", Config: map[string]string{"max-size": strconv.FormatInt(x.logFile(), 10), "max-file": strconv.Itoa(logFiles), "compress": "false"}}
 }

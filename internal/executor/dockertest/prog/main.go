@@ -9,6 +9,9 @@
 //	get=URL         prints the answer; with the variable AUTH as its authorization
 //	serve=ADDRESS   answers "hello" there from now on
 //	processes       prints how many processes there are
+//	reach=ADDRESS   prints "reached" if something listens there, else why not
+//	flood=MIB       prints so much in numbered lines of 64 bytes; before MiB number N it waits
+//	                for the file $GATE/N
 //	eat=MIB         takes so much memory
 //	sleep=DURATION  sleeps
 //	user            prints user and group
@@ -87,6 +90,34 @@ func act(do, arg string) error {
 			return err
 		}
 		fmt.Println(len(found))
+	case "reach":
+		c, err := net.DialTimeout("tcp", arg, 3*time.Second)
+		if err != nil {
+			fmt.Println(err)
+			return nil
+		}
+		fmt.Println("reached")
+		return c.Close()
+	case "flood":
+		n, err := strconv.Atoi(arg)
+		if err != nil {
+			return err
+		}
+		for i := range n {
+			for {
+				if _, err := os.Stat(filepath.Join(os.Getenv("GATE"), strconv.Itoa(i))); err == nil {
+					break
+				}
+				time.Sleep(5 * time.Millisecond)
+			}
+			var b bytes.Buffer
+			for k := range 1 << 14 {
+				fmt.Fprintf(&b, "%063d\n", i<<14+k)
+			}
+			if _, err := os.Stdout.Write(b.Bytes()); err != nil {
+				return err
+			}
+		}
 	case "eat":
 		n, err := strconv.Atoi(arg)
 		if err != nil {

@@ -1,0 +1,152 @@
+package docker
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net/netip"
+	"sync"
+
+	"drover/internal/executor"
+
+	"github.com/containerd/errdefs"
+	"github.com/moby/moby/api/types/container"
+	"github.com/moby/moby/client"
+	"golang.org/x/sys/unix"
+)
+
+// Containers whose worker names no network are in one of drover's, made when the first of
+// them comes and shared by all workers of the host: they reach the host's gateway and the
+// internet, but not each other, nor the address at which a cloud tells a machine's secrets.
+// A network for each job would take a tenth of a second to make and several to remove, and
+// an engine has addresses for some thirty.
+type network struct {
+	name, bridge string
+	closed       bool // its containers do not reach each other
+
+	mu    sync.Mutex // held while it is made
+	ready bool
+}
+
+func ownNetwork() *network { return &network{name: "drover", bridge: "drover0", closed: true} }
+
+// metadataAddress is where every large cloud answers the machines that run in it.
+const metadataAddress = "169.254.169.254"
+
+// network gives what a container is to be connected to, and sees to it that it is there.
+func (x *Executor) network(ctx context.Context, a executor.Attempt) (container.NetworkMode, error) {
+	x.mu.Lock()
+	podman := x.podman
+	x.mu.Unlock()
+	switch {
+	case a.HostNetwork:
+		return "host", nil
+	case x.opts.Network != "":
+		return container.NetworkMode(x.opts.Network), nil
+	case podman: // it has no such options
+		return "bridge", nil
+	}
+	n := x.own
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.ready {
+		return container.NetworkMode(n.name), nil
+	}
+	if err := x.patiently(ctx, startFor, func(ctx context.Context) error { return x.connect(ctx, n) }); err != nil {
+		return "", fmt.Errorf("the network %s for containers cannot be made: %w", n.name, err)
+	}
+	n.ready = true
+	if err := bar(n.bridge); err != nil {
+		x.log.Warn("containers can reach a cloud's metadata address: no rule against it can be set", "address", metadataAddress, "error", err)
+	}
+	return container.NetworkMode(n.name), nil
+}
+
+// connect makes a network unless it is there.
+func (x *Executor) connect(ctx context.Context, n *network) error {
+	ctx, cancel := context.WithTimeout(ctx, callFor)
+	defer cancel()
+	_, err := x.api.NetworkInspect(ctx, n.name, client.NetworkInspectOptions{})
+	if err == nil || !errdefs.IsNotFound(err) {
+		return err
+	}
+	_, err = x.api.NetworkCreate(ctx, n.name, client.NetworkCreateOptions{Driver: "bridge", Options: map[string]string{
+		"com.docker.network.bridge.name":       n.bridge,
+		"com.docker.network.bridge.enable_icc": fmt.Sprint(!n.closed),
+	}, Labels: map[string]string{"drover": "network"}})
+	if errdefs.IsConflict(err) {
+		err = nil // another worker was quicker
+	}
+	return err
+}
+
+// forgetNetwork has the network looked for again: somebody removed it.
+func (x *Executor) forgetNetwork() {
+	x.own.mu.Lock()
+	defer x.own.mu.Unlock()
+	x.own.ready = false
+}
+
+// bar keeps what comes in over a bridge from a cloud's metadata address, by a rule of the
+// kernel's routing (ip-rule(8)). Unlike a packet filter's, nobody else rewrites it.
+func bar(bridge string) error {
+	s, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_ROUTE)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(s)
+	if err := unix.SetsockoptTimeval(s, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Sec: 5}); err != nil {
+		return err
+	}
+	if err := unix.Sendto(s, ruleMessage(bridge), 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
+		return err
+	}
+	answer := make([]byte, 4096)
+	n, _, err := unix.Recvfrom(s, answer, 0)
+	if err != nil {
+		return err
+	}
+	if n < unix.SizeofNlMsghdr+4 || binary.NativeEndian.Uint16(answer[4:]) != unix.NLMSG_ERROR {
+		return errors.New("the kernel's answer makes no sense")
+	}
+	if code := unix.Errno(-int32(binary.NativeEndian.Uint32(answer[unix.SizeofNlMsghdr:]))); code != 0 && code != unix.EEXIST {
+		return code
+	}
+	return nil
+}
+
+// rulePriority is before the tables that routes are usually in.
+const rulePriority = 4580
+
+// ruleMessage asks for the rule "from all to 169.254.169.254 iif BRIDGE prohibit"
+// (rtnetlink(7), linux/fib_rules.h).
+func ruleMessage(bridge string) []byte {
+	const (
+		fraDst, fraIifname, fraPriority = 1, 3, 6
+		actProhibit                     = 8
+	)
+	e := binary.NativeEndian
+	b := make([]byte, 0, 80)
+	b = e.AppendUint32(b, 0) // length, below
+	b = e.AppendUint16(b, unix.RTM_NEWRULE)
+	b = e.AppendUint16(b, unix.NLM_F_REQUEST|unix.NLM_F_ACK|unix.NLM_F_CREATE|unix.NLM_F_EXCL)
+	b = e.AppendUint32(b, 1)                                    // sequence
+	b = e.AppendUint32(b, 0)                                    // from
+	b = append(b, unix.AF_INET, 32, 0, 0, 0, 0, 0, actProhibit) // family, lengths, tos, table, reserved, action
+	b = e.AppendUint32(b, 0)                                    // flags
+	attribute := func(kind uint16, body []byte) {
+		b = e.AppendUint16(b, uint16(4+len(body)))
+		b = e.AppendUint16(b, kind)
+		b = append(b, body...)
+		for len(b)%4 != 0 {
+			b = append(b, 0)
+		}
+	}
+	ip := netip.MustParseAddr(metadataAddress).As4()
+	attribute(fraDst, ip[:])
+	attribute(fraIifname, append([]byte(bridge), 0))
+	attribute(fraPriority, e.AppendUint32(nil, rulePriority))
+	e.PutUint32(b, uint32(len(b)))
+	return b
+}

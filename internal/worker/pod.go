@@ -52,6 +52,9 @@ func (w *worker) memberSpec(m *member) (*executor.Attempt, error) {
 		Lease: a.lease, Member: int32(m.index), Name: a.asg.UnitName(), Image: c.Image, Command: c.Command,
 		Need: c.Need, Dir: a.folder.work(), Container: c.Container,
 	}
+	if a.asg.Seat != nil {
+		w.seat(a, spec)
+	}
 	about := part{variables: c.Environment, metadata: memberPath(a.grant.path, m.index)}
 	if c.Container != nil {
 		about.secrets = c.Container.Secrets
@@ -84,7 +87,7 @@ func (w *worker) runPod(a *attempt, out *sink) {
 		step, acted := w.stepPod(a, out)
 		if at := a.startedAt(w); at != 0 && !told {
 			told = true
-			w.reports.add(&notice{a: a, report: job.Report{Lease: a.lease, Started: true, At: at}})
+			w.reports.add(&notice{a: a, report: job.Report{Lease: a.lease, Started: true, At: at, Address: a.reached(w)}})
 		}
 		switch {
 		case step.Over:
@@ -166,6 +169,18 @@ func (a *attempt) startedAt(w *worker) (at int64) {
 		}
 	}
 	return at
+}
+
+// reached is the address at which other nodes reach a pod that is a node.
+func (a *attempt) reached(w *worker) string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, m := range a.members {
+		if a.address == "" && m.handle != nil {
+			return m.handle.Held().Address
+		}
+	}
+	return a.address
 }
 
 // beginMember starts a member and sees it to its end.

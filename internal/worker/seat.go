@@ -34,7 +34,9 @@ func (w *worker) seat(a *attempt, spec *executor.Attempt) {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	a.address = w.freeLoopback(a.lease)
+	if a.address == "" { // the members of a pod have one address
+		a.address = w.freeLoopback(a.lease)
+	}
 }
 
 // freeLoopback chooses an address of 127.64.0.0/10 that no other node of this worker has;

@@ -47,6 +47,7 @@ func TestNodesLearnTheirPlace(t *testing.T) {
 	if err != nil || err2 != nil || !a.IsLoopback() || !b.IsLoopback() || a == b {
 		t.Errorf("addresses %q and %q of two nodes on one host", first, second)
 	}
+	r.m.is(t, "the main node has spoken", func() bool { return len(r.m.logs[main.Log]) >= 5 })
 	r.m.send(link.Message{Stop: &link.Stop{Lease: main.Lease, Reason: "done"}})
 	r.m.exit(t, main.Lease)
 	if got := r.m.lines(main.Log); strings.Contains(got, "PRIVATE_IPV4") || !strings.Contains(got, "DROVER_NODE_ADDRESS="+first) {

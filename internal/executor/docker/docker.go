@@ -14,6 +14,7 @@
 //   - A container gets no privilege, device or folder of the host that the operator has not
 //     allowed; asking for one ends the attempt with the reason.
 //   - Containers with this host's label that have no record are removed.
+//   - What is kept of a container's output is bounded; who reads in time loses nothing.
 package docker
 
 import (
@@ -72,6 +73,7 @@ type Executor struct {
 	log    *slog.Logger
 	images images
 	own    *network
+	nodes  *network
 	starts chan struct{} // bounds how many containers are being made or removed
 
 	life context.Context // ends when the executor lets go
@@ -118,7 +120,7 @@ func New(o Options) (*Executor, error) {
 		return nil, fmt.Errorf("the container engine %s is not on this host: containers need folders of the worker; give the address of a unix socket", api.DaemonHost())
 	}
 	x := &Executor{
-		opts: o, api: api, log: o.Log, handles: map[key]*handle{}, pods: map[string]*pod{}, own: ownNetwork(),
+		opts: o, api: api, log: o.Log, handles: map[key]*handle{}, pods: map[string]*pod{}, own: ownNetwork(), nodes: nodeNetwork(),
 		starts: make(chan struct{}, max(4, 2*runtime.NumCPU())), nudge: make(chan struct{}, 1),
 	}
 	x.images = images{known: map[string]*image{}, pulls: make(chan struct{}, pullsAtOnce)}

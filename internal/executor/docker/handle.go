@@ -115,7 +115,7 @@ func (h *handle) begin(a executor.Attempt) *job.Exit {
 		return err
 	})
 	if err != nil {
-		h.x.forgetNetwork() // if somebody removed it, the next attempt has it again
+		h.x.forgetNetworks() // if somebody removed it, the next attempt has it again
 		return h.failed("CannotStartContainerError: ", err)
 	}
 	at, address := time.Now(), ""
@@ -193,8 +193,12 @@ func (h *handle) mine(ctx context.Context) bool {
 // address asks the engine for the address of the container that was just started; "" if it
 // has none, or has ended already.
 func (h *handle) address(ctx context.Context) (address string) {
+	name := h.name
+	if pod := h.rec.get().Pod; pod != "" {
+		name = pauseName(pod)
+	}
 	err := h.x.patiently(ctx, startFor, func(ctx context.Context) error {
-		found, err := h.x.api.ContainerInspect(ctx, h.name, client.ContainerInspectOptions{})
+		found, err := h.x.api.ContainerInspect(ctx, name, client.ContainerInspectOptions{})
 		if err != nil || found.Container.NetworkSettings == nil {
 			return err
 		}

@@ -20,7 +20,8 @@ import (
 // them comes and shared by all workers of the host: they reach the host's gateway and the
 // internet, but not each other, nor the address at which a cloud tells a machine's secrets.
 // A network for each job would take a tenth of a second to make and several to remove, and
-// an engine has addresses for some thirty.
+// an engine has addresses for some thirty. The nodes of a multi-node parallel job must
+// reach each other: they are in a second one.
 type network struct {
 	name, bridge string
 	closed       bool // its containers do not reach each other
@@ -30,6 +31,8 @@ type network struct {
 }
 
 func ownNetwork() *network { return &network{name: "drover", bridge: "drover0", closed: true} }
+
+func nodeNetwork() *network { return &network{name: "drover-nodes", bridge: "drover1"} }
 
 // metadataAddress is where every large cloud answers the machines that run in it.
 const metadataAddress = "169.254.169.254"
@@ -48,6 +51,9 @@ func (x *Executor) network(ctx context.Context, a executor.Attempt) (container.N
 		return "bridge", nil
 	}
 	n := x.own
+	if a.WantAddress {
+		n = x.nodes
+	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.ready {
@@ -81,11 +87,13 @@ func (x *Executor) connect(ctx context.Context, n *network) error {
 	return err
 }
 
-// forgetNetwork has the network looked for again: somebody removed it.
-func (x *Executor) forgetNetwork() {
-	x.own.mu.Lock()
-	defer x.own.mu.Unlock()
-	x.own.ready = false
+// forgetNetworks has the networks looked for again: somebody may have removed one.
+func (x *Executor) forgetNetworks() {
+	for _, n := range []*network{x.own, x.nodes} {
+		n.mu.Lock()
+		n.ready = false
+		n.mu.Unlock()
+	}
 }
 
 // bar keeps what comes in over a bridge from a cloud's metadata address, by a rule of the

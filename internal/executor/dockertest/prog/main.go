@@ -99,25 +99,7 @@ func act(do, arg string) error {
 		fmt.Println("reached")
 		return c.Close()
 	case "flood":
-		n, err := strconv.Atoi(arg)
-		if err != nil {
-			return err
-		}
-		for i := range n {
-			for {
-				if _, err := os.Stat(filepath.Join(os.Getenv("GATE"), strconv.Itoa(i))); err == nil {
-					break
-				}
-				time.Sleep(5 * time.Millisecond)
-			}
-			var b bytes.Buffer
-			for k := range 1 << 14 {
-				fmt.Fprintf(&b, "%063d\n", i<<14+k)
-			}
-			if _, err := os.Stdout.Write(b.Bytes()); err != nil {
-				return err
-			}
-		}
+		return flood(arg)
 	case "eat":
 		n, err := strconv.Atoi(arg)
 		if err != nil {
@@ -152,6 +134,29 @@ func act(do, arg string) error {
 		os.Exit(code)
 	default:
 		return fmt.Errorf("what is %q?", do)
+	}
+	return nil
+}
+
+func flood(mib string) error {
+	n, err := strconv.Atoi(mib)
+	if err != nil {
+		return err
+	}
+	for i := range n {
+		for {
+			if _, err := os.Stat(filepath.Join(os.Getenv("GATE"), strconv.Itoa(i))); err == nil {
+				break
+			}
+			time.Sleep(5 * time.Millisecond)
+		}
+		var b bytes.Buffer
+		for k := range 1 << 14 {
+			fmt.Fprintf(&b, "%063d\n", i<<14+k)
+		}
+		if _, err := os.Stdout.Write(b.Bytes()); err != nil {
+			return err
+		}
 	}
 	return nil
 }

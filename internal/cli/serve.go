@@ -60,11 +60,12 @@ type gateFlags struct {
 	TLSCert     string   `name:"tls-cert" placeholder:"FILE" help:"Certificate in PEM form, with its chain (default: one of drover's own authority; see drover certs)."`
 	TLSKey      string   `name:"tls-key" placeholder:"FILE" help:"Key of --tls-cert. Both are read again when they change."`
 	Host        []string `placeholder:"NAME" help:"Name by which clients reach this server: for drover's own certificate, and for buckets as BUCKET.NAME."`
+	SigV2       bool     `name:"s3-sigv2" help:"Let old S3 clients sign with Signature Version 2 (boto 2, s3cmd --signature-v2), on loopback addresses."`
 	Insecure    bool     `help:"Let other hosts in over plain HTTP."`
 }
 
 func (f *gateFlags) gates() (server.Gates, error) {
-	o := server.Gates{TLS: f.TLSListen, S3: f.S3Listen, S3TLS: f.S3TLSListen, Hosts: f.Host, Insecure: f.Insecure}
+	o := server.Gates{TLS: f.TLSListen, S3: f.S3Listen, S3TLS: f.S3TLSListen, Hosts: f.Host, Insecure: f.Insecure, SigV2: f.SigV2}
 	switch {
 	case (f.TLSCert == "") != (f.TLSKey == ""):
 		return o, wrong("--tls-cert and --tls-key go together; give both, or none for drover's own certificate")

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"drover/internal/core/fault"
 	"drover/internal/wire/certs"
 )
 
@@ -26,6 +27,7 @@ type Gates struct {
 	Cert, Key string   // files of the TLS certificate; "" = one of drover's own authority
 	Hosts     []string // names of the server: for its own certificate, and below them buckets
 	Insecure  bool     // plain HTTP may be served to other hosts
+	SigV2     bool     // S3 requests may be signed with version 2, where only this host listens
 }
 
 // domains are the names below which buckets have virtual-host addresses, the longest first.
@@ -56,6 +58,21 @@ type gateKey struct{}
 func firstGate(ctx context.Context) bool {
 	g, ok := ctx.Value(gateKey{}).(*gate)
 	return ok && g.name == ""
+}
+
+// allowVersion2 is asked for each request that is signed with version 2.
+func (s *Server) allowVersion2(r *http.Request) error {
+	words := "Signature version 2 is off: start the server with --s3-sigv2, or use AWS4-HMAC-SHA256."
+	if s.opt.Gates.SigV2 {
+		g, ok := r.Context().Value(gateKey{}).(*gate)
+		if ok && g.l.Addr().(*net.TCPAddr).IP.IsLoopback() {
+			return nil
+		}
+		words = "Signature version 2 is taken on addresses of loopback only, and this one reaches other hosts. Please use AWS4-HMAC-SHA256."
+	}
+	f := fault.New(fault.Unsigned, "InvalidRequest", "%s", words)
+	f.Status = 400
+	return f
 }
 
 // openGates listens on every address; all of them, or none and an error.

@@ -193,7 +193,8 @@ func (s *Server) muxes() (all, objects *wire.Mux) {
 	denials := authz.NewDenials(keepDenials)
 	options := wire.MuxOptions{
 		Account: s.opt.Account, DefaultRegion: s.region,
-		Auth:       &sigv4.Verifier{Keys: keys.Any(keys.Root(s.root, s.opt.Account), s.iam, s.minter)},
+		Auth: &sigv4.Verifier{Keys: keys.Any(keys.Root(s.root, s.opt.Account), s.iam, s.minter),
+			V2: &sigv4.Version2{Region: s.region, Allow: s.allowVersion2, Bucket: s.objects.HostBucket}},
 		Authorizer: s.iam, Denials: denials,
 		Log: s.access,
 	}

@@ -46,6 +46,9 @@ func notBuilt(op string) error {
 	return fault.New(fault.NotBuilt, "NotImplemented", "drover's S3 does not have the operation %s.", op)
 }
 
+// HostBucket is the bucket that a host name stands for, or "".
+func (s *Service) HostBucket(host string) string { return hostBucket(host, s.opts.Domains) }
+
 // hostBucket is the bucket that a virtual-host address names, or "". domains are names of
 // this server beside localhost and those of AWS.
 func hostBucket(host string, domains []string) string {
@@ -82,7 +85,8 @@ func hostBucket(host string, domains []string) string {
 // withoutSignature takes a presigned URL's parameters out of a query and leaves the rest
 // as it is, byte for byte.
 func withoutSignature(query string) string {
-	if !strings.Contains(query, "X-Amz-") {
+	old := strings.Contains(query, "AWSAccessKeyId=")
+	if !strings.Contains(query, "X-Amz-") && !old {
 		return query
 	}
 	kept := make([]string, 0, 8)
@@ -91,6 +95,10 @@ func withoutSignature(query string) string {
 		switch name {
 		case "X-Amz-Algorithm", "X-Amz-Credential", "X-Amz-Date", "X-Amz-Expires",
 			"X-Amz-SignedHeaders", "X-Amz-Signature", "X-Amz-Security-Token", "X-Amz-Content-Sha256":
+		case "AWSAccessKeyId", "Signature", "Expires", "x-amz-security-token":
+			if !old { // a version 2 signature
+				kept = append(kept, pair)
+			}
 		default:
 			kept = append(kept, pair)
 		}

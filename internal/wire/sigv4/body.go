@@ -78,6 +78,15 @@ func errPayloadForm(payload string) error {
 // returns the body in a form that checks itself.
 func (a *Auth) Stream() (*Body, error) {
 	payload := a.payload
+	if a.version2 {
+		if err := a.compare2(); err != nil {
+			return nil, err
+		}
+		if isHash(payload) {
+			return hashed(a.r, payload), nil
+		}
+		return &Body{Mode: Unsigned, DecodedLength: a.r.ContentLength, Reader: bodyOf(a.r)}, nil
+	}
 	if payload == "" {
 		if !a.Presigned {
 			return nil, withStatus(refuse(CodeUnsupported, "Missing required header for this request: x-amz-content-sha256"), 400)

@@ -123,8 +123,6 @@ func checkAlgorithm(name string) error {
 		return nil
 	case strings.HasPrefix(name, "AWS4-ECDSA"):
 		return withStatus(refuse(CodeUnsupported, "drover does not verify SigV4a (ECDSA) signatures. Please use AWS4-HMAC-SHA256 with a single region."), 400)
-	case name == "AWS":
-		return withStatus(refuse(CodeUnsupported, "Signature version 2 is not supported. Please use AWS4-HMAC-SHA256."), 400)
 	}
 	return withStatus(refuse(CodeIncomplete, "The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256."), 400)
 }

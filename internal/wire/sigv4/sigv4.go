@@ -9,7 +9,8 @@
 //     paths are encoded once and not normalised; those of other services are normalised
 //     and encoded twice.
 //   - Nothing is guessed: an unknown payload form, a second set of credentials, an
-//     ECDSA (SigV4a) or version 2 signature is refused with a message that says so.
+//     ECDSA (SigV4a) signature is refused with a message that says so, and one of version 2
+//     too, unless Verifier.V2 lets it in.
 //   - Faults carry AWS's codes in their query spelling; the wire layer puts them into
 //     the dress of the protocol that the client speaks.
 //

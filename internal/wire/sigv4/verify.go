@@ -21,6 +21,7 @@ type Verifier struct {
 	Keys    KeySource
 	MaxBody int64            // what Verify reads of a body it must hold; 0: 1 MiB
 	Now     func() time.Time // nil: time.Now
+	V2      *Version2        // lets version 2 signatures in; nil: they are refused
 
 	cache keyCache
 }
@@ -43,6 +44,8 @@ type Auth struct {
 	signed  []string
 	given   string // signature in hex
 	payload string // declared payload hash; "" when the request declares none
+
+	version2 bool // stamp is the date that is signed, given is in base64
 }
 
 // Signed reports whether a request claims to be signed at all, in any form drover knows
@@ -66,14 +69,14 @@ func (v *Verifier) Open(r *http.Request) (*Auth, error) {
 	inQuery := strings.Contains(r.URL.RawQuery, "X-Amz-Algorithm=") || strings.Contains(r.URL.RawQuery, "X-Amz-Signature=")
 	var err error
 	switch {
+	case isVersion2(r) && len(header) <= 1 && !inQuery:
+		return a, a.readVersion2()
 	case inHeader && inQuery, len(header) > 1:
 		return nil, withStatus(refuse(CodeUnsupported, "Only one auth mechanism allowed: the request carries more than one set of credentials."), 400)
 	case inHeader:
 		err = a.readHeader(header[0])
 	case inQuery:
 		err = a.readQuery()
-	case strings.Contains(r.URL.RawQuery, "AWSAccessKeyId="):
-		err = withStatus(refuse(CodeUnsupported, "Signature version 2 is not supported. Please use AWS4-HMAC-SHA256."), 400)
 	default:
 		err = refuse(CodeMissingToken, "Missing Authentication Token: sign the request with your access key.")
 	}

@@ -136,11 +136,14 @@ func (w *world) submit(slot int) {
 
 func (w *world) slots() int { return len(w.shapes) * w.queues * w.shares }
 
+// batch is how many placements the manager takes at once.
+const batch = 512
+
 func (w *world) fill() (int, time.Duration) {
 	start := time.Now()
 	n := 0
 	for {
-		p := w.s.Decide(w.now, 1<<20).Places
+		p := w.s.Decide(w.now, batch).Places
 		if len(p) == 0 {
 			return n, time.Since(start)
 		}

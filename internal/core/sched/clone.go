@@ -15,7 +15,8 @@ func (s *State) Clone(depth int) *State {
 	c := *s
 	m := &cloning{from: s, to: &c, depth: depth,
 		queues: map[*queue]*queue{}, shares: map[*share]*share{}, envs: map[*environment]*environment{}, holds: map[*hold]*hold{}, grids: map[*grid]*grid{}}
-	c.hostAt, c.classOf, c.runAt = maps.Clone(s.hostAt), maps.Clone(s.classOf), maps.Clone(s.runAt)
+	c.hostAt, c.classOf = maps.Clone(s.hostAt), maps.Clone(s.classOf)
+	c.runAt.slots = slices.Clone(s.runAt.slots)
 	c.byID, c.freeHosts, c.fresh = slices.Clone(s.byID), slices.Clone(s.freeHosts), slices.Clone(s.fresh)
 	c.classes, c.needs, c.priorities, c.freeClasses = slices.Clone(s.classes), slices.Clone(s.needs), slices.Clone(s.priorities), slices.Clone(s.freeClasses)
 	c.kids, c.freeKids = cloneKids(s.kids), slices.Clone(s.freeKids)
@@ -95,7 +96,7 @@ func (m *cloning) share(sh *share) *share {
 	}
 	c := *sh
 	m.shares[sh] = &c
-	c.wait, c.blocked, c.hopeless, c.heads = slices.Clone(sh.wait), slices.Clone(sh.blocked), slices.Clone(sh.hopeless), slices.Clone(sh.heads)
+	c.wait, c.blocked, c.hopeless, c.heads, c.firsts = slices.Clone(sh.wait), slices.Clone(sh.blocked), slices.Clone(sh.hopeless), slices.Clone(sh.heads), slices.Clone(sh.firsts)
 	c.fifos = nil // fifos fills them in
 	return &c
 }
@@ -195,7 +196,7 @@ type Running struct {
 func (s *State) EachRunning(f func(Running)) {
 	for i := range s.runs {
 		u := &s.runs[i]
-		if at, ok := s.runAt[u.ref]; !ok || at != int32(i) {
+		if at, ok := s.runAt.get(u.ref); !ok || at != int32(i) {
 			continue
 		}
 		r := Running{Ref: u.ref, Placed: u.placed, End: u.end}

@@ -361,8 +361,27 @@ func (s *State) inside(q *queue, sh *share, all bool) int32 {
 }
 
 // foremost is the class that goes first, of best and those of word w in m: before, spelt out
-// for the many.
+// for the many. Mostly it is the first of all in the word, which the share remembers.
 func (s *State) foremost(sh *share, w int, m uint64, best int32) int32 {
+	if m == 0 {
+		return best
+	}
+	first := sh.firsts[w]
+	if first == unknown {
+		first = s.scan(sh, w, sh.wait.word(w), unknown)
+		sh.firsts[w] = first
+	}
+	if first == unknown || m&(1<<(first&63)) == 0 {
+		return s.scan(sh, w, m, best)
+	}
+	if best == unknown || s.priorities[first] > s.priorities[best] || s.priorities[first] == s.priorities[best] && sh.heads[first] < sh.heads[best] {
+		return first
+	}
+	return best
+}
+
+// scan is foremost the long way.
+func (s *State) scan(sh *share, w int, m uint64, best int32) int32 {
 	order, priority := int64(never), int32(math.MinInt32)
 	if best != unknown {
 		order, priority = sh.heads[best], s.priorities[best]

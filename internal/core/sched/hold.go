@@ -287,7 +287,7 @@ func (s *State) holdEnvironment(h *hold, c *class) {
 		return
 	}
 	h.env, first.hold, h.spare = first, h, 0
-	if len(s.runAt) > manyRuns {
+	if s.runAt.n > manyRuns {
 		h.known = false
 		return
 	}

@@ -245,6 +245,11 @@ func (s *State) headed(sh *share, c int32) {
 		return
 	}
 	sh.heads[c] = order
+	if w := c / 64; sh.firsts[w] == c { // another one may go first now
+		sh.firsts[w] = unknown
+	} else if first := sh.firsts[w]; first != unknown && s.before(sh, c, first) {
+		sh.firsts[w] = c
+	}
 	switch {
 	case sh.front == c: // the first one may be another now
 		sh.front, sh.overtaken = unknown, 0

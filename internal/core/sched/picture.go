@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 
-	"drover/internal/core/job"
 )
 
 // Picture writes the State as text, the same text for the same State however it came to be:
@@ -32,8 +31,9 @@ func (s *State) Picture() string {
 		h := &s.hosts[i]
 		fmt.Fprintf(&b, "host %s %v free %v\n", h.id, h.capacity, h.free)
 	}
-	for _, r := range slices.SortedFunc(maps.Keys(s.runAt), job.Ref.Compare) {
-		u := &s.runs[s.runAt[r]]
+	for _, r := range s.runAt.refs() {
+		at, _ := s.runAt.get(r)
+		u := &s.runs[at]
 		fmt.Fprintf(&b, "run %v in %s %v", r, u.env.Name, u.need)
 		for _, p := range u.rest {
 			fmt.Fprintf(&b, " and %v", p.need)

@@ -41,11 +41,14 @@ const (
 // preempt chooses what must be stopped, once a pass has placed all that fits: for the first
 // units of each queue, queues of high priority first, the smallest set that lets them start.
 func (s *State) preempt() []Preemption {
-	if s.waiting == 0 || !s.contested() {
+	if s.waiting == 0 || s.yielding == 0 {
 		return nil
 	}
 	if s.now < s.preemptAt && s.preemptAt <= s.now+roundIdle { // else the clock was set back
 		s.due = min(s.due, s.preemptAt)
+		return nil
+	}
+	if !s.contested() {
 		return nil
 	}
 	var out []Preemption
@@ -287,7 +290,7 @@ func (s *State) makeRoom(q *queue, sh *share, c int32) []Preemption {
 
 // Leave says that a unit that runs is being stopped: its room will come back soon.
 func (s *State) Leave(r job.Ref) {
-	if i, ok := s.runAt[r]; ok && !s.runs[i].leaving {
+	if i, ok := s.runAt.get(r); ok && !s.runs[i].leaving {
 		s.leave(i)
 	}
 }

@@ -24,6 +24,9 @@ func (s *State) SetQuotas(queueName string, quotas []QuotaShare) {
 	if q == nil {
 		return
 	}
+	if (len(q.quotas) > 0) != (len(quotas) > 0) && !q.yields {
+		s.yielding += 1 - 2*min(len(q.quotas), 1)
+	}
 	q.quotas, q.pool = quotas, pool{}
 	for _, x := range quotas {
 		if x.Lends {

@@ -174,7 +174,7 @@ func (s *State) begin(u run) {
 		s.runs = append(s.runs, run{})
 	}
 	s.runs[i] = u
-	s.runAt[u.ref] = i
+	s.runAt.put(u.ref, i)
 	u.parts(func(p *part) {
 		if p.host < 0 {
 			return
@@ -218,14 +218,14 @@ func (s *State) account(u *run, whole resource.Vector) {
 
 // Release gives back what a unit held.
 func (s *State) Release(r job.Ref, now int64) {
-	i, ok := s.runAt[r]
+	i, ok := s.runAt.get(r)
 	if !ok {
 		return
 	}
 	s.clock(now)
 	s.idle = false
 	u := s.runs[i]
-	delete(s.runAt, r)
+	s.runAt.remove(r)
 	s.account(&u, resource.Vector{}.Sub(u.whole()))
 	u.parts(func(p *part) { s.vacate(p, i, false) })
 	if u.makes > 0 {
@@ -253,7 +253,7 @@ func (s *State) Release(r job.Ref, now int64) {
 
 // ReleaseNode gives back what one node of a gang held. The gang itself still runs.
 func (s *State) ReleaseNode(r job.Ref, node int32, now int64) {
-	i, ok := s.runAt[r]
+	i, ok := s.runAt.get(r)
 	if !ok || int(node) > len(s.runs[i].rest) {
 		return
 	}

@@ -71,7 +71,7 @@ type State struct {
 	near        set // classes that may fit on a fresh host
 
 	runs     []run
-	runAt    map[job.Ref]int32
+	runAt    runTable
 	freeRuns []int32
 	ends     []ending // scratch
 	found    []int32  // scratch
@@ -81,6 +81,7 @@ type State struct {
 	holds     []*hold
 	making    int   // of them, those for which others are stopped
 	preemptAt int64 // when room may be made again
+	yielding  int   // queues whose units may be stopped for others
 	waiting   int64
 	now       int64 // µs
 	pass      uint64
@@ -96,7 +97,7 @@ type State struct {
 // New gives an empty State.
 func New() *State {
 	return &State{
-		hostAt: map[string]int32{}, classOf: map[classKey]int32{}, runAt: map[job.Ref]int32{}, tokens: map[string]*token{}, due: never,
+		hostAt: map[string]int32{}, classOf: map[classKey]int32{}, tokens: map[string]*token{}, due: never,
 	}
 }
 

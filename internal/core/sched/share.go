@@ -103,6 +103,7 @@ type share struct {
 	wait      set
 	blocked   set
 	heads     []int64 // by class: order of the head, or never
+	firsts    []int32 // by 64 classes: the one whose head goes first, or unknown
 	fifos     []*fifo // by class
 	front     int32   // class of the first unit, or unknown
 	overtaken int64   // since when the first unit has been passed over (µs); 0 = it has not
@@ -151,8 +152,11 @@ func number(text string, otherwise int64) int64 {
 func (s *State) resolve() {
 	s.idle = false
 	s.version++
-	s.impatient = 0
+	s.impatient, s.yielding = 0, 0
 	for _, q := range s.queues {
+		if q.yields || len(q.quotas) > 0 {
+			s.yielding++
+		}
 		if q.policy != patient {
 			s.impatient++
 		}
@@ -345,6 +349,9 @@ func (q *queue) ceiling(most, now int64) int64 {
 func (sh *share) fifo(c int32) *fifo {
 	for int(c) >= len(sh.fifos) {
 		sh.fifos = append(sh.fifos, nil)
+		if len(sh.heads)%64 == 0 {
+			sh.firsts = append(sh.firsts, unknown)
+		}
 		sh.heads = append(sh.heads, never)
 	}
 	if sh.fifos[c] == nil {

@@ -6,7 +6,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-
 )
 
 // Picture writes the State as text, the same text for the same State however it came to be:

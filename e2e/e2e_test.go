@@ -124,6 +124,7 @@ func (s *server) kill() {
 
 // end stops the server with its jobs, worker and launcher.
 func (s *server) end() {
+	defer s.tellLogs()
 	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
 	defer cancel()
 	if _, err := native.Call[native.StopServerOutput](ctx, s.client, "StopServer", &native.StopServerInput{Jobs: aws.Bool(true)}); err != nil {
@@ -154,6 +155,10 @@ func (s *server) end() {
 		s.t.Error("the server did not stop within a minute")
 		s.kill()
 	}
+}
+
+// tellLogs shows the logs of a failed test's server.
+func (s *server) tellLogs() {
 	if s.t.Failed() {
 		for _, name := range []string{"serve.log", "worker.log"} {
 			if b, err := os.ReadFile(filepath.Join(s.data, name)); err == nil {

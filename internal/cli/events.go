@@ -27,7 +27,7 @@ type eventsCommand struct {
 
 // Help is shown by drover events --help.
 func (*eventsCommand) Help() string {
-	return `Prints each change of a job's status, and each object that is created or deleted. Without -f it prints those of the last day and ends; with -f it begins now. With --json
+	return `Prints each change of a job's status, and each object that is created or deleted. Without -f it prints those of the last day and ends; with -f it begins now and outlives a restart of the server. With --json
 a job's is an event as Amazon EventBridge gives it (source aws.batch, detail-type Batch Job State Change), an object's a record as Amazon S3 notifies (eventSource aws:s3).
 
   drover events -f
@@ -56,9 +56,9 @@ func (c *eventsCommand) Run(ctx context.Context, sh *shell, g *globals) error {
 	}
 	var sources []iter.Seq2[happening, error]
 	if c.Bucket == "" && g.JSON {
-		sources = append(sources, c.jobEvents(ctx, conn))
+		sources = append(sources, c.jobEvents(ctx, sh, conn))
 	} else if c.Bucket == "" {
-		sources = append(sources, c.transitions(ctx, conn))
+		sources = append(sources, c.transitions(ctx, sh, conn))
 	}
 	if c.Job == "" {
 		sources = append(sources, c.objectEvents(ctx, sh, conn, g.JSON))
@@ -148,8 +148,31 @@ func inOrder(sh *shell, sources []iter.Seq2[happening, error]) error {
 	return nil
 }
 
+// awayPause is how long a follower leaves a server alone that does not answer.
+const awayPause = 500 * time.Millisecond
+
+// ask calls the server. A follower waits for one that is away, and goes on where it was: its
+// place in what happens is its own.
+func ask[Out any](ctx context.Context, sh *shell, conn *connection, follow bool, op string, in any) (*Out, error) {
+	for told := false; ; told = true {
+		out, err := native.Call[Out](ctx, conn.client, op, in)
+		_, answered := errors.AsType[*fault.Error](err)
+		if err == nil || !follow || ctx.Err() != nil || answered && !fault.Is(err, fault.Unavailable) {
+			return out, err
+		}
+		if !told {
+			fmt.Fprintf(sh.err, "drover: the server does not answer; going on when it does (%v)\n", err)
+		}
+		select {
+		case <-time.After(awayPause):
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
+}
+
 // transitions are the changes of jobs' states as lines for people.
-func (c *eventsCommand) transitions(ctx context.Context, conn *connection) iter.Seq2[happening, error] {
+func (c *eventsCommand) transitions(ctx context.Context, sh *shell, conn *connection) iter.Seq2[happening, error] {
 	return func(yield func(happening, error) bool) {
 		limit, wait := int32(1000), int32(0)
 		in := &native.ListTransitionsInput{Limit: &limit, WaitSeconds: &wait}
@@ -162,7 +185,7 @@ func (c *eventsCommand) transitions(ctx context.Context, conn *connection) iter.
 			in.After = aws.Int64(0)
 		}
 		for {
-			out, err := native.Call[native.ListTransitionsOutput](ctx, conn.client, "ListTransitions", in)
+			out, err := ask[native.ListTransitionsOutput](ctx, sh, conn, c.Follow, "ListTransitions", in)
 			if err != nil {
 				yield(happening{}, err)
 				return
@@ -181,7 +204,7 @@ func (c *eventsCommand) transitions(ctx context.Context, conn *connection) iter.
 }
 
 // jobEvents are the changes of jobs' states in the shape of EventBridge.
-func (c *eventsCommand) jobEvents(ctx context.Context, conn *connection) iter.Seq2[happening, error] {
+func (c *eventsCommand) jobEvents(ctx context.Context, sh *shell, conn *connection) iter.Seq2[happening, error] {
 	return func(yield func(happening, error) bool) {
 		in := &native.ListEventsInput{WaitSeconds: new(int32)}
 		if c.Job != "" {
@@ -193,7 +216,7 @@ func (c *eventsCommand) jobEvents(ctx context.Context, conn *connection) iter.Se
 			in.After = aws.String("")
 		}
 		for {
-			out, err := native.Call[native.ListEventsOutput](ctx, conn.client, "ListEvents", in)
+			out, err := ask[native.ListEventsOutput](ctx, sh, conn, c.Follow, "ListEvents", in)
 			if err != nil {
 				yield(happening{}, err)
 				return
@@ -226,7 +249,7 @@ func (c *eventsCommand) objectEvents(ctx context.Context, sh *shell, conn *conne
 			in.After = aws.Int64(0)
 		}
 		for {
-			out, err := native.Call[native.ListObjectEventsOutput](ctx, conn.client, "ListObjectEvents", in)
+			out, err := ask[native.ListObjectEventsOutput](ctx, sh, conn, c.Follow, "ListObjectEvents", in)
 			if c.Bucket == "" && fault.Is(err, fault.Denied) {
 				fmt.Fprintln(sh.err, "drover: you may not see what happens to objects: only jobs are shown")
 				return

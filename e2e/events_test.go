@@ -24,42 +24,14 @@ func TestEventsOnceThroughKills(t *testing.T) {
 	const plain, size, kills = 60, 60, 5
 	s := serve(t)
 	s.define("kill", "0.25", 1)
-	follower := exec.CommandContext(t.Context(), binary, "events", "-f", "--json", "--data", s.data)
-	follower.Env, follower.Stderr = clean(os.Environ()), os.Stderr
-	out, err := follower.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := follower.Start(); err != nil {
-		t.Fatal(err)
-	}
-	var mu sync.Mutex // guards seen
-	var seen []event
-	ready := make(chan struct{})
-	read := make(chan struct{})
-	go func() {
-		defer close(read)
-		for lines, first := bufio.NewScanner(out), true; lines.Scan(); first = false {
-			var e event
-			if err := json.Unmarshal(lines.Bytes(), &e); err != nil {
-				t.Errorf("the follower prints %q: %v", lines.Text(), err)
-				return
-			}
-			mu.Lock()
-			seen = append(seen, e)
-			mu.Unlock()
-			if first {
-				close(ready)
-			}
-		}
-	}()
+	f := follow(t, s)
 	// The follower begins with what happens after it has connected: a job tells that it has.
 	var begun []string
 	s.await(30*time.Second, "the follower sees what happens", func() bool {
 		begun = append(begun, submitStubbornly(t, s, fmt.Sprint("first-", len(begun)), 0, "true"))
 		s.ended(begun[len(begun)-1], 30*time.Second)
 		select {
-		case <-ready:
+		case <-f.ready:
 			return true
 		default:
 			return false
@@ -97,15 +69,9 @@ func TestEventsOnceThroughKills(t *testing.T) {
 	last := submitStubbornly(t, s, "last", 0, "true")
 	s.ended(last, 60*time.Second)
 	s.await(60*time.Second, "the follower has seen the last job's end", func() bool {
-		mu.Lock()
-		defer mu.Unlock()
-		return slices.ContainsFunc(seen, func(e event) bool { return e.Detail.JobID == last && e.Detail.Status == "SUCCEEDED" })
+		return slices.ContainsFunc(f.events(), func(e event) bool { return e.Detail.JobID == last && e.Detail.Status == "SUCCEEDED" })
 	})
-	if err := follower.Process.Signal(os.Interrupt); err != nil {
-		t.Fatal(err)
-	}
-	<-read
-	_ = follower.Wait() // it was interrupted
+	f.end()
 
 	cmd := exec.Command(binary, "events", "--json", "--data", s.data)
 	cmd.Env = clean(os.Environ())
@@ -123,13 +89,66 @@ func TestEventsOnceThroughKills(t *testing.T) {
 	}
 	skip := append(begun, last)
 	check(t, "what is kept", kept, want, skip)
-	check(t, "what the follower saw", seen, want, skip)
+	check(t, "what the follower saw", f.events(), want, skip)
 	for _, e := range kept {
 		if e.Source != "aws.batch" || e.DetailType != "Batch Job State Change" || e.Version != "0" || e.Account != "000000000000" ||
 			len(e.Resources) != 1 || !strings.HasSuffix(e.Resources[0], ":job/"+e.Detail.JobID) {
 			t.Fatalf("an event is not as EventBridge has it: %+v", e)
 		}
 	}
+}
+
+// follower is a drover events -f that runs.
+type follower struct {
+	cmd         *exec.Cmd
+	ready, read chan struct{} // closed at its first line, and when it has ended
+
+	mu   sync.Mutex // guards seen
+	seen []event
+}
+
+func follow(t *testing.T, s *server) *follower {
+	t.Helper()
+	f := &follower{cmd: exec.CommandContext(t.Context(), binary, "events", "-f", "--json", "--data", s.data), ready: make(chan struct{}), read: make(chan struct{})}
+	f.cmd.Env, f.cmd.Stderr = clean(os.Environ()), os.Stderr
+	out, err := f.cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := f.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		defer close(f.read)
+		for lines, first := bufio.NewScanner(out), true; lines.Scan(); first = false {
+			var e event
+			if err := json.Unmarshal(lines.Bytes(), &e); err != nil {
+				t.Errorf("the follower prints %q: %v", lines.Text(), err)
+				return
+			}
+			f.mu.Lock()
+			f.seen = append(f.seen, e)
+			f.mu.Unlock()
+			if first {
+				close(f.ready)
+			}
+		}
+	}()
+	return f
+}
+
+// events is what it has printed.
+func (f *follower) events() []event {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.seen)
+}
+
+// end is Ctrl-C.
+func (f *follower) end() {
+	_ = f.cmd.Process.Signal(os.Interrupt)
+	<-f.read
+	_ = f.cmd.Wait() // it was interrupted
 }
 
 // event is what a rule would match.

@@ -4,25 +4,10 @@ import (
 	"bytes"
 	"crypto/rand"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 )
-
-// TestObjectsBoto3 goes through the object store with boto3 and its transfer manager.
-func TestObjectsBoto3(t *testing.T) {
-	python := need(t, "python3")
-	if exec.Command(python, "-c", "import boto3").Run() != nil {
-		t.Skip("SKIP: no boto3 on this machine")
-	}
-	s := serve(t)
-	cmd := exec.Command(python, "testdata/boto3_objects.py")
-	cmd.Env = s.env()
-	if out, err := cmd.CombinedOutput(); err != nil || strings.TrimSpace(string(out)) != "ok" {
-		t.Fatalf("%v\n%s", err, out)
-	}
-}
 
 // TestObjectsCLI copies, synchronises, moves and removes with the stock aws CLI, over a
 // restart of the server.

@@ -1,6 +1,7 @@
 """The object store through boto3, with no option but what the environment says."""
 import io
 import os
+import sys
 import urllib.request
 
 import boto3
@@ -8,7 +9,7 @@ from boto3.s3.transfer import TransferConfig
 from botocore.exceptions import ClientError
 
 s3 = boto3.client("s3")
-B = "matrix"
+B = sys.argv[1]
 
 
 def code(call, **args):

@@ -212,11 +212,24 @@ func appendHeader(b []byte, r *http.Request, name string) (_ []byte, ok bool) {
 	return append(b, '\n'), true
 }
 
+// keySlashes spells the slashes in the key of an S3 path plainly; ok is false if they are.
+// The AWS SDK for Java sends dir//x as dir/%2Fx, because its HTTP client would fold it, and
+// signs dir//x; to S3 both are the same key. The bucket's part is left alone: there an
+// encoded slash is another address.
+func keySlashes(path string) (plain string, ok bool) {
+	bucket := strings.IndexByte(strings.TrimPrefix(path, "/"), '/') + 2
+	if bucket < 2 || bucket > len(path) {
+		return path, false
+	}
+	plain = path[:bucket] + strings.NewReplacer("%2F", "/", "%2f", "/").Replace(path[bucket:])
+	return plain, plain != path
+}
+
 // appendCanonical writes the canonical request.
-func appendCanonical(b []byte, r *http.Request, signed []string, payload, skipQuery string, raw bool) (_ []byte, ok bool) {
+func appendCanonical(b []byte, r *http.Request, path string, signed []string, payload, skipQuery string, raw bool) (_ []byte, ok bool) {
 	b = append(b, r.Method...)
 	b = append(b, '\n')
-	if b, ok = appendPath(b, r.URL.EscapedPath(), raw); !ok {
+	if b, ok = appendPath(b, path, raw); !ok {
 		return b, false
 	}
 	b = append(b, '\n')

@@ -98,7 +98,7 @@ func Presign(r *http.Request, payloadHash string, creds Credentials, service, re
 }
 
 func signatureOf(r *http.Request, signed []string, payload, skip, secret, stamp, scope, region, service string) string {
-	canonical, ok := appendCanonical(nil, r, signed, payload, skip, RawPath(service))
+	canonical, ok := appendCanonical(nil, r, r.URL.EscapedPath(), signed, payload, skip, RawPath(service))
 	if !ok {
 		// A URL that cannot be spelled canonically cannot be signed; the server
 		// refuses this signature, which is the truth about the request.

@@ -125,22 +125,34 @@ func (a *Auth) compare(payload string) (*[32]byte, error) {
 	if a.Presigned {
 		skip = "X-Amz-Signature"
 	}
-	s := scratches.Get().(*scratch)
-	defer scratches.Put(s)
-	var ok bool
-	s.canonical, ok = appendCanonical(s.canonical[:0], a.r, a.signed, payload, skip, RawPath(a.Service))
-	if !ok {
-		return nil, errMismatch()
+	path := a.r.URL.EscapedPath()
+	good := a.signedAs(&key, path, payload, skip)
+	if !good && RawPath(a.Service) {
+		if plain, other := keySlashes(path); other {
+			good = a.signedAs(&key, plain, payload, skip)
+		}
 	}
-	s.text = appendStringToSign(s.text[:0], a.stamp, a.scope, s.canonical)
-	want := sign(&key, s.text)
-	if !hmac.Equal(want[:], []byte(a.given)) {
+	if !good {
 		return nil, errMismatch()
 	}
 	if !cached {
 		a.v.cache.put(cacheKey{strings.Clone(k.accessKey), strings.Clone(k.date), strings.Clone(k.region), strings.Clone(k.service)}, a.key.Secret, key)
 	}
 	return &key, nil
+}
+
+// signedAs reports whether the signature is right for the request with the path.
+func (a *Auth) signedAs(key *[32]byte, path, payload, skip string) bool {
+	s := scratches.Get().(*scratch)
+	defer scratches.Put(s)
+	var ok bool
+	s.canonical, ok = appendCanonical(s.canonical[:0], a.r, path, a.signed, payload, skip, RawPath(a.Service))
+	if !ok {
+		return false
+	}
+	s.text = appendStringToSign(s.text[:0], a.stamp, a.scope, s.canonical)
+	want := sign(key, s.text)
+	return hmac.Equal(want[:], []byte(a.given))
 }
 
 // scratches recycles the two buffers of compare.

@@ -411,3 +411,36 @@ func TestTooLargeBody(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// The AWS SDK for Java signs a key with doubled slashes as it is and sends every second one
+// encoded. An encoded slash in the bucket's part stays another address.
+func TestEncodedSlashesInKeys(t *testing.T) {
+	now, err := time.Parse("20060102T150405Z", testStamp)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		signed, sent string
+		ok           bool
+	}{
+		{"/bucket/dir//x", "/bucket/dir/%2Fx", true},
+		{"/bucket//x", "/bucket/%2fx", true},
+		{"/bucket/dir/%2Fx", "/bucket/dir/%2Fx", true},
+		{"/bucket/dir/x", "/bucket/dir/%2Fx", false},
+		{"/bucket/dir/x", "/bucket%2Fdir/x", false},
+		{"/bucket/dir%252Fx", "/bucket/dir%2Fx", false},
+	} {
+		r, err := http.NewRequest("GET", "http://127.0.0.1"+c.signed, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		Sign(r, EmptyHash, s3Key, "s3", "drover-1", now)
+		if r.URL, err = url.Parse("http://127.0.0.1" + c.sent); err != nil {
+			t.Fatal(err)
+		}
+		v := &Verifier{Keys: oneKey(s3Key), Now: at(testStamp)}
+		if _, _, err := v.Verify(r); (err == nil) != c.ok {
+			t.Errorf("signed as %s and sent as %s: %v", c.signed, c.sent, err)
+		}
+	}
+}

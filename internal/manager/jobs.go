@@ -1,7 +1,7 @@
 package manager
 
 import (
-	"maps"
+	"math"
 	"slices"
 
 	"drover/internal/core/job"
@@ -70,19 +70,22 @@ func (c *Core) commonSpec(k job.Key) *job.Spec {
 func (c *Core) knows(id job.ID) bool { return c.byID[id] != nil || c.shelf.find(id) != 0 }
 
 // keys lists the jobs in memory in order of submission.
-func (c *Core) keys() []job.Key {
-	return slices.Sorted(func(yield func(job.Key) bool) {
-		for k := range maps.Keys(c.jobs) {
-			if !yield(k) {
-				return
-			}
+func (c *Core) keys() []job.Key { return c.keysFrom(0, len(c.jobs)+c.shelf.n) }
+
+// keysFrom lists up to n jobs in memory behind one, in order of submission.
+func (c *Core) keysFrom(after job.Key, n int) []job.Key {
+	out := c.shelf.keysFrom(after, n)
+	last := job.Key(math.MaxInt64)
+	if n > 0 && len(out) == n {
+		last = out[n-1]
+	}
+	for k := range c.jobs {
+		if k > after && k <= last {
+			out = append(out, k)
 		}
-		for _, k := range c.shelf.keys() {
-			if !yield(k) {
-				return
-			}
-		}
-	})
+	}
+	slices.Sort(out)
+	return out[:min(n, len(out))]
 }
 
 // unfold restores what waits says of every job on the shelf.

@@ -3,6 +3,7 @@ package manager
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"drover/internal/core/fault"
@@ -42,21 +43,38 @@ func (j *journal) Load(ctx context.Context, part func(Image)) error {
 	})
 }
 
-// loadLive reads the jobs that have not ended, chunk by chunk.
+// loadLive reads the jobs that have not ended, chunk by chunk. While it reads the rows of one
+// chunk, what is in those of the chunk before is made out.
 func loadLive(tx *store.Tx, part func(Image)) error {
 	l := loader{tx: tx, specs: specs{}, tags: map[string]map[string]string{}}
 	seen := map[job.ID]bool{} // jobs that others depend on
+	before := func() error { return nil }
 	for after := int64(0); ; {
-		jobs, err := l.jobs(`status < 6 AND key > $1 ORDER BY key LIMIT $2`, after, int64(loadChunk))
-		if err != nil || len(jobs) == 0 {
+		rows, err := l.rows(`status < 6 AND key > $1 ORDER BY key LIMIT $2`, after, int64(loadChunk))
+		if err = errors.Join(err, before()); err != nil || len(rows) == 0 {
 			return err
 		}
-		after = int64(jobs[len(jobs)-1].Row.Key)
-		ended, err := l.endedDependencies(jobs, seen)
-		if err != nil {
+		after = rows[len(rows)-1].key
+		var jobs []Loaded
+		read := make(chan error, 1)
+		go func() {
+			var err error
+			jobs, err = l.read(rows)
+			read <- err
+		}()
+		before = func() error {
+			if err := <-read; err != nil {
+				return err
+			}
+			if err := l.units(jobs); err != nil {
+				return err
+			}
+			ended, err := l.endedDependencies(jobs, seen)
+			if err == nil {
+				part(Image{Jobs: append(ended, jobs...)})
+			}
 			return err
 		}
-		part(Image{Jobs: append(ended, jobs...)})
 	}
 }
 
@@ -186,63 +204,100 @@ type loader struct {
 }
 
 func (d *loader) jobs(where string, args ...any) ([]Loaded, error) {
+	rows, err := d.rows(where, args...)
+	if err != nil {
+		return nil, err
+	}
+	out, err := d.read(rows)
+	if err != nil {
+		return nil, err
+	}
+	return out, d.units(out)
+}
+
+// storedJob is the row of a job.
+type storedJob struct {
+	key, created, status, base, flags, ready, stopped int64
+	spec                                              []byte
+	reason, baseReason, counts, userReason            string
+	tags                                              *string
+}
+
+func (d *loader) rows(where string, args ...any) ([]storedJob, error) {
 	rows, err := d.tx.Query(`SELECT `+jobColumns+` FROM jobs WHERE `+where, args...)
 	if err != nil {
 		return nil, err
 	}
-	var out []Loaded
+	defer rows.Close()
+	var out []storedJob
 	for rows.Next() {
-		l, err := d.scan(rows)
-		if err != nil {
-			rows.Close()
+		out = append(out, storedJob{})
+		if err := out[len(out)-1].scan(rows); err != nil {
 			return nil, err
 		}
-		out = append(out, l)
 	}
-	if err := rows.Close(); err != nil {
-		return nil, err
-	}
-	for i := range out {
-		if !out[i].Row.Begun {
-			continue
-		}
-		if err := loadUnits(d.tx, &out[i]); err != nil {
+	return out, rows.Err()
+}
+
+func (v *storedJob) scan(row store.Scanner) error {
+	return row.Scan(&v.key, &v.created, &v.spec, &v.status, &v.reason, &v.base, &v.baseReason, &v.counts, &v.flags, &v.userReason, &v.ready, &v.stopped, &v.tags)
+}
+
+// read makes out what is in rows.
+func (d *loader) read(rows []storedJob) ([]Loaded, error) {
+	out := make([]Loaded, len(rows))
+	for i := range rows {
+		var err error
+		if out[i], err = d.readOne(&rows[i]); err != nil {
 			return nil, err
 		}
 	}
 	return out, nil
 }
 
-func scanJob(row store.Scanner) (Loaded, error) { return (&loader{}).scan(row) }
-
-func (d *loader) scan(row store.Scanner) (Loaded, error) {
-	var l Loaded
-	var key, status, base, fl int64
-	var spec []byte
-	var counts string
-	var tags *string
-	r := &l.Row
-	if err := row.Scan(&key, &l.Created, &spec, &status, &r.Reason, &base, &r.BaseReason, &counts, &fl, &r.UserReason, &r.Ready, &r.Stopped, &tags); err != nil {
-		return l, err
+// units reads the units of jobs that have some.
+func (d *loader) units(jobs []Loaded) error {
+	for i := range jobs {
+		if !jobs[i].Row.Begun {
+			continue
+		}
+		if err := loadUnits(d.tx, &jobs[i]); err != nil {
+			return err
+		}
 	}
+	return nil
+}
+
+func scanJob(row store.Scanner) (Loaded, error) {
+	var v storedJob
+	if err := v.scan(row); err != nil {
+		return Loaded{}, err
+	}
+	return (&loader{}).readOne(&v)
+}
+
+func (d *loader) readOne(v *storedJob) (Loaded, error) {
+	l := Loaded{Created: v.created, Row: JobRow{
+		Key: job.Key(v.key), Status: job.Status(v.status), Reason: v.reason, Base: job.Status(v.base), BaseReason: v.baseReason,
+		Cancelled: v.flags&flagCancelled != 0, Terminated: v.flags&flagTerminated != 0, Begun: v.flags&flagBegun != 0,
+		UserReason: v.userReason, Ready: v.ready, Stopped: v.stopped,
+	}}
 	var err error
-	if l.Spec, l.Common, err = d.specs.read(spec); err != nil {
-		return l, fmt.Errorf("the stored job %d: %w", key, err)
+	if l.Spec, l.Common, err = d.specs.read(v.spec); err != nil {
+		return l, fmt.Errorf("the stored job %d: %w", v.key, err)
 	}
 	if l.Spec.Version != job.SpecVersion {
 		return l, fault.New(fault.Internal, "ServerException", "job %s was stored by another version of drover (format %d, this one reads %d)", l.Spec.ID, l.Spec.Version, job.SpecVersion)
 	}
-	l.Spec.Key, r.Key = job.Key(key), job.Key(key)
-	r.Status, r.Base = job.Status(status), job.Status(base)
-	r.Cancelled, r.Terminated, r.Begun = fl&flagCancelled != 0, fl&flagTerminated != 0, fl&flagBegun != 0
+	l.Spec.Key = job.Key(v.key)
 	if l.Spec.Size > 0 {
-		if err := json.Unmarshal([]byte(counts), &r.Counts); err != nil {
-			return l, fmt.Errorf("the stored counts of job %d: %w", key, err)
+		if err := json.Unmarshal([]byte(v.counts), &l.Row.Counts); err != nil {
+			return l, fmt.Errorf("the stored counts of job %d: %w", v.key, err)
 		}
 	}
-	if tags != nil {
-		if r.Tags, err = d.readTags(*tags); err != nil {
-			return l, fmt.Errorf("the stored tags of job %d: %w", key, err)
+	if v.tags != nil {
+		if l.Row.Tags, err = d.readTags(*v.tags); err != nil {
+			return l, fmt.Errorf("the stored tags of job %d: %w", v.key, err)
 		}
 	}
 	return l, nil

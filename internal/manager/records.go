@@ -77,18 +77,19 @@ func (c *Core) UpdateQueue(name string, change func(*job.Queue) error) (job.Queu
 	return q, nil
 }
 
-// DeleteQueue removes a disabled job queue; its jobs are terminated.
+// DeleteQueue removes a disabled job queue; its jobs are terminated (EmptyQueue does that in
+// parts before).
 func (c *Core) DeleteQueue(name string, now Instant) error {
 	q, ok := c.queues[name]
 	if !ok {
 		return nil // deleting what is not there is done already
 	}
 	if q.Enabled {
-		return client("Cannot delete job queue %s: it is ENABLED; disable it first", name)
+		return enabledQueue(name)
 	}
 	for _, k := range c.keys() {
 		if e := c.peek(k); e.spec.Queue == name && !e.unit.Status.Terminal() {
-			if err := c.end(e.spec.ID, job.Whole, job.Event{Kind: job.Terminate, Reason: "Job queue " + name + " was deleted"}, now); err != nil {
+			if err := c.end(e.spec.ID, job.Whole, job.Event{Kind: job.Terminate, Reason: queueDeleted(name)}, now); err != nil {
 				return err
 			}
 		}
@@ -233,12 +234,47 @@ func (c *Core) explain(id job.ID, i int32, now int64, place bool) *Wait {
 	return nil
 }
 
-// TerminateAll ends every job that has not ended.
-func (c *Core) TerminateAll(reason string, now Instant) {
-	for _, k := range c.keys() {
-		if e := c.peek(k); !e.unit.Status.Terminal() {
-			// A unit refuses to be terminated only if it does not exist.
-			_ = c.end(e.spec.ID, job.Whole, job.Event{Kind: job.Terminate, Reason: reason}, now)
+// Bounds of one step of ending many jobs.
+const (
+	endLooked = 5000 // jobs looked at
+	endEnded  = 500  // jobs ended
+)
+
+// EndSome terminates jobs of a queue ("" = of all queues) behind one, in order of submission.
+// It does a part of them, and says how far it came; more is false at the end.
+func (c *Core) EndSome(queue, reason string, after job.Key, now Instant) (next job.Key, more bool) {
+	keys := c.keysFrom(after, endLooked)
+	ended := 0
+	for _, k := range keys {
+		if ended == endEnded {
+			return after, true
 		}
+		after = k
+		if queue != "" && c.commonSpec(k).Queue != queue || c.jobs[k] != nil && c.jobs[k].unit.Status.Terminal() {
+			continue
+		}
+		// A unit refuses to be terminated only if it does not exist.
+		_ = c.end(c.entry(k).spec.ID, job.Whole, job.Event{Kind: job.Terminate, Reason: reason}, now)
+		ended++
 	}
+	return after, len(keys) == endLooked
 }
+
+// EmptyQueue is EndSome for a queue that is about to be deleted; it must be disabled.
+func (c *Core) EmptyQueue(name string, after job.Key, now Instant) (next job.Key, more bool, err error) {
+	q, ok := c.queues[name]
+	switch {
+	case !ok:
+		return 0, false, nil
+	case q.Enabled:
+		return 0, false, enabledQueue(name)
+	}
+	next, more = c.EndSome(name, queueDeleted(name), after, now)
+	return next, more, nil
+}
+
+func enabledQueue(name string) error {
+	return client("Cannot delete job queue %s: it is ENABLED; disable it first", name)
+}
+
+func queueDeleted(name string) string { return "Job queue " + name + " was deleted" }

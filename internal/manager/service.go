@@ -82,6 +82,11 @@ func (m *Manager) UpdateQueue(ctx context.Context, name string, change func(*job
 
 // DeleteQueue removes a disabled job queue and terminates its jobs.
 func (m *Manager) DeleteQueue(ctx context.Context, name string) error {
+	for after, more := job.Key(0), true; more; {
+		if err := m.do(ctx, func(c *Core, now Instant) (err error) { after, more, err = c.EmptyQueue(name, after, now); return err }); err != nil {
+			return err
+		}
+	}
 	return m.do(ctx, func(c *Core, now Instant) error { return c.DeleteQueue(name, now) })
 }
 
@@ -213,5 +218,10 @@ func (m *Manager) Running(ctx context.Context) (n int, err error) {
 
 // TerminateAll ends every job that has not ended.
 func (m *Manager) TerminateAll(ctx context.Context, reason string) error {
-	return m.do(ctx, func(c *Core, now Instant) error { c.TerminateAll(reason, now); return nil })
+	for after, more := job.Key(0), true; more; {
+		if err := m.do(ctx, func(c *Core, now Instant) error { after, more = c.EndSome("", reason, after, now); return nil }); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -152,14 +152,21 @@ func (f *shelf) find(id job.ID) job.Key {
 	return k
 }
 
-// keys lists the jobs that are here, in order.
-func (f *shelf) keys() []job.Key {
-	out := make([]job.Key, 0, f.n)
-	for _, n := range slices.Sorted(maps.Keys(f.pages)) {
-		for i, at := range f.pages[n].at {
-			if at != 0 {
-				out = append(out, n*pageJobs+job.Key(i))
+// keysFrom lists up to n jobs that are here behind one, in order.
+func (f *shelf) keysFrom(after job.Key, n int) []job.Key {
+	out := make([]job.Key, 0, min(f.n, n))
+	numbers := slices.Sorted(maps.Keys(f.pages))
+	from, _ := slices.BinarySearch(numbers, after/pageJobs)
+	for _, number := range numbers[from:] {
+		for i, at := range f.pages[number].at {
+			k := number*pageJobs + job.Key(i)
+			if at == 0 || k <= after {
+				continue
 			}
+			if len(out) == n {
+				return out
+			}
+			out = append(out, k)
 		}
 	}
 	return out

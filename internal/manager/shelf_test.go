@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"reflect"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -157,10 +158,14 @@ func TestShelfIsAMap(t *testing.T) {
 		}
 		want[s.Key] = e
 	}
-	if len(f.keys()) != len(want) {
-		t.Errorf("%d keys, want %d", len(f.keys()), len(want))
+	keys := f.keysFrom(0, len(want)+1)
+	if len(keys) != len(want) {
+		t.Errorf("%d keys, want %d", len(keys), len(want))
 	}
-	for _, k := range f.keys() {
+	for i, k := range keys {
+		if some := f.keysFrom(k-1, 3); !slices.Equal(some, keys[i:min(i+3, len(keys))]) {
+			t.Fatalf("behind %d: %v", k-1, some)
+		}
 		sameEntry(t, want[k], f.peek(k))
 		if f.find(want[k].spec.ID) != k {
 			t.Fatalf("job %d is not found by its id", k)

@@ -44,8 +44,7 @@ type bench struct {
 
 // line is one row of the table.
 type line struct {
-	what, measured, must, goal string
-	met                        bool
+	what, measured, must, goal, met string
 }
 
 // bound is what must hold for a figure, and what is wished for.
@@ -56,16 +55,21 @@ type bound struct {
 }
 
 func (b *bench) row(what string, got float64, want bound) {
-	sign, met := "<=", got <= want.must
+	sign, holds := "<=", func(bound float64) bool { return got <= bound }
 	if want.least {
-		sign, met = ">=", got >= want.must
+		sign, holds = ">=", func(bound float64) bool { return got >= bound }
 	}
-	l := line{what: what, measured: number(got) + " " + want.unit, must: sign + " " + number(want.must), met: met}
+	l := line{what: what, measured: number(got) + " " + want.unit, must: sign + " " + number(want.must), met: "NO"}
+	if holds(want.must) {
+		l.met = "must"
+	}
 	if want.goal > 0 {
-		l.goal = number(want.goal)
+		if l.goal = number(want.goal); holds(want.goal) {
+			l.met = "goal"
+		}
 	}
 	b.table = append(b.table, l)
-	fmt.Printf("  %-64s %14s   must %s  goal %s  %s\n", l.what, l.measured, l.must, l.goal, map[bool]string{true: "met", false: "NOT MET"}[l.met])
+	fmt.Printf("  %-64s %14s   must %s  goal %s  met: %s\n", l.what, l.measured, l.must, l.goal, l.met)
 }
 
 // note prints a figure that has no bound of its own.
@@ -158,6 +162,6 @@ func run() error {
 func (b *bench) print() {
 	fmt.Println("\n| what | measured | must | goal | met |\n|---|---|---|---|---|")
 	for _, l := range b.table {
-		fmt.Printf("| %s | %s | %s | %s | %s |\n", l.what, l.measured, l.must, l.goal, map[bool]string{true: "yes", false: "no"}[l.met])
+		fmt.Printf("| %s | %s | %s | %s | %s |\n", l.what, l.measured, l.must, l.goal, l.met)
 	}
 }

@@ -106,6 +106,9 @@ func Run(ctx context.Context, opt Options) error {
 	if s.region == "" {
 		s.region = DefaultRegion
 	}
+	heap, done := context.WithCancel(context.WithoutCancel(ctx))
+	defer done()
+	go keepHeap(heap)
 	if err := s.openKeys(); err != nil {
 		return err
 	}

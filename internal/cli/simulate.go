@@ -18,13 +18,15 @@ import (
 
 // simulateCommand is `drover simulate`.
 type simulateCommand struct {
-	Policy     string   `placeholder:"POLICY" help:"strict, easy, fifo or lxf for all queues; several with commas are compared (default: fifo, or what the cluster file says)."`
-	Cluster    []string `type:"path" placeholder:"FILE" help:"YAML file of hosts and queues; several with commas are compared (docs/simulate.md)."`
-	Processors int64    `placeholder:"N" help:"vCPUs of the one host (default: MaxProcs of the log's header)."`
-	Hosts      []string `placeholder:"COUNTxVCPUS[:MIB]" help:"Hosts instead of one machine: 10x16 or 4x96:393216, with commas."`
-	SVG        string   `name:"svg" type:"path" placeholder:"FILE" help:"Draw the runs, one below the other on one scale (of the last log)."`
-	WhatIf     string   `placeholder:"CHANGES" help:"What would become of what waits now on the running server: 'add 20 c5.4xlarge' (--help)."`
-	Files      []string `arg:"" optional:"" name:"file" type:"path" help:"Logs: SWF, or CSV with a header line; .gz or not."`
+	Policy     string        `placeholder:"POLICY" help:"strict, easy, fifo or lxf for all queues; several with commas are compared (default: fifo, or what the cluster file says)."`
+	Cluster    []string      `type:"path" placeholder:"FILE" help:"YAML file of hosts and queues; several with commas are compared (docs/simulate.md)."`
+	Processors int64         `placeholder:"N" help:"vCPUs of the one host (default: MaxProcs of the log's header)."`
+	Hosts      []string      `placeholder:"COUNTxVCPUS[:MIB]" help:"Hosts instead of one machine: 10x16 or 4x96:393216, with commas."`
+	SVG        string        `name:"svg" type:"path" placeholder:"FILE" help:"Draw the runs, one below the other on one scale (of the last log)."`
+	WhatIf     string        `placeholder:"CHANGES" help:"What would become of what waits now on the running server: 'add 20 c5.4xlarge' (--help)."`
+	History    bool          `help:"Replay what the running server did: as it was, and under --policy."`
+	Since      time.Duration `placeholder:"TIME" help:"Of the history only what became ready in this time, such as 24h."`
+	Files      []string      `arg:"" optional:"" name:"file" type:"path" help:"Logs: SWF, or CSV with a header line; .gz or not."`
 }
 
 // Help is shown by drover simulate --help.
@@ -40,6 +42,10 @@ A CSV names its columns in the first line: submit, run, vcpus, and any of id, es
 
 Slowdown is (wait + run) / run, with runs below 10 s counted as 10 s, and never below 1.
 
+With --history it replays what the running server did. The record is exact: played again with the same policy each job starts at the same time on the same host.
+
+  drover simulate --history --since 24h --policy easy,lxf
+
 With --what-if it goes on from what the running server has now, with and without the changes:
 
   drover simulate --what-if 'add 20 c5.4xlarge at 0.68 after 2m, max-vcpus local 640'
@@ -53,7 +59,8 @@ type simulated struct {
 	Cluster string `json:"cluster,omitempty"`
 	Policy  string `json:"policy,omitempty"`
 	replay.Result
-	Left int `json:"leftOut"`
+	Left  int        `json:"leftOut"`
+	Exact *exactness `json:"playedAgain,omitempty"` // of a recorded history
 }
 
 // Run carries out the command.
@@ -68,10 +75,16 @@ func (c *simulateCommand) Run(ctx context.Context, sh *shell, g *globals) error 
 		return wrong("--what-if goes on from the running server; leave out the log")
 	case c.WhatIf != "":
 		return c.whatIf(ctx, sh, g)
-	case len(c.Files) == 0:
-		return wrong("name a log to replay, or use --what-if")
+	case c.History && (len(c.Files) > 0 || len(c.Cluster) > 0):
+		return wrong("--history replays what the running server did, on its hosts; leave out logs and clusters")
+	case len(c.Files) == 0 && !c.History:
+		return wrong("name a log to replay, or use --history or --what-if")
 	}
-	all, err := c.replay()
+	run := c.replay
+	if c.History {
+		run = func() ([]simulated, error) { return c.history(ctx, sh, g) }
+	}
+	all, err := run()
 	if err != nil {
 		return err
 	}
@@ -288,6 +301,11 @@ func printSimulated(out io.Writer, all []simulated) error {
 	}
 	if err := w.Flush(); err != nil {
 		return err
+	}
+	for i := range all {
+		if e := all[i].Exact; e != nil {
+			fmt.Fprintf(out, "%s: %s\n", all[i].File, e.words())
+		}
 	}
 	for i := range all {
 		if err := printShares(out, &all[i]); err != nil {

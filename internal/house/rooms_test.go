@@ -48,6 +48,7 @@ func rooms() []room {
 		{"core/job", core, "core/arn core/fault core/resource", ""},
 		{"core/sched", core, "core/arn core/fault core/resource core/job", ""},
 		{"core/upkeep", core, "", ""},
+		{"core/tape", core, "core/job core/resource core/sched", ""},
 		{"core/forecast", core, "core/job core/sched", ""},
 
 		{"store", ports, "core/... store/engine store/sqlite store/postgres", ""},

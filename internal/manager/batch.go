@@ -21,6 +21,8 @@ type Batch struct {
 	Records     []RecordRow
 	Hosts       []HostRow
 	Usage       []UsageRow
+	Tape        []byte // what the scheduler was told and decided
+	TapeAt      int64  // up to when
 	Sends       []Send
 }
 

@@ -12,6 +12,7 @@ import (
 	"drover/internal/core/job"
 	"drover/internal/core/resource"
 	"drover/internal/core/sched"
+	"drover/internal/core/tape"
 )
 
 // Options of a Core.
@@ -46,7 +47,7 @@ type Core struct {
 	paces       paces                     // how long attempts ran, by job definition
 
 	order []string // host ids in order, for deterministic walks
-	sched *sched.State
+	sched *tape.Recorder
 	work  []task   // settling that is left to do, in chunks
 	chain *entry   // the SEQUENTIAL array whose children a task walks now
 	ended []*entry // in order of their end, to be dropped from memory
@@ -119,7 +120,7 @@ func Begin(opt Options, img Image, now Instant) *Core {
 		queues: map[string]job.Queue{}, envs: map[string]job.Environment{}, hosts: map[string]*host{},
 		policies: map[string]job.SchedulingPolicy{}, consumables: map[string]*consumable{}, quotas: map[string]job.QuotaShare{},
 		shares: map[string]map[string]int{}, heads: map[string]head{},
-		sched: sched.New(), units: map[job.Ref]int{},
+		sched: tape.NewRecorder(), units: map[job.Ref]int{},
 	}
 	for _, e := range img.Environments {
 		c.envs[e.Name] = e
@@ -187,7 +188,7 @@ func (c *Core) Take() *Batch {
 	c.writeUsage()
 	c.seq++
 	b := c.batch
-	b.Seq = c.seq
+	b.Seq, b.TapeAt, b.Tape = c.seq, c.sched.At(), c.sched.Cut()
 	c.batch, c.dirty = Batch{}, c.dirty[:0]
 	clear(c.units)
 	return &b

@@ -66,6 +66,9 @@ func (j *journal) Commit(b *Batch, done func(error)) {
 			return err
 		}
 		if n == 1 {
+			if err := writeTape(tx, term, b); err != nil {
+				return err
+			}
 			return write(tx, b)
 		}
 		if err := leads(tx, term); err != nil {

@@ -34,6 +34,10 @@ func (m *Manager) Purge(ctx context.Context, now time.Time, retain time.Duration
 			return err
 		}
 		gone += n
+		if n, err = purgeTape(tx, now); err != nil {
+			return err
+		}
+		gone += n
 		n, err = purgeJob(tx, now.Add(-retain).UnixMicro())
 		gone += n
 		return err

@@ -265,3 +265,8 @@ func (s *State) ExpectedOf(queueName string) int64 {
 
 // Due is when time alone changes what Decide would decide (µs); ok is false if it never does.
 func (s *State) Due() (at int64, ok bool) { return s.due, s.due != never }
+
+// Quiet reports whether Decide would have no occasion to look at anything.
+func (s *State) Quiet(now int64) bool {
+	return s.waiting == 0 || s.idle && now >= s.now && now < s.due
+}

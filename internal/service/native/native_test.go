@@ -69,6 +69,14 @@ func (f *fakeJobs) PresentJobs(_ context.Context, after job.Key, limit int) ([]m
 	return out, nil
 }
 
+func (f *fakeJobs) History(_ context.Context, since, term, seq, most int64) ([]manager.TapeRow, error) {
+	var out []manager.TapeRow
+	for s := seq + 1; s <= 3 && len(out) < 2; s++ {
+		out = append(out, manager.TapeRow{Term: max(term, 1), Seq: s, At: since, Data: []byte{byte(s)}})
+	}
+	return out, nil
+}
+
 func (f *fakeJobs) Foresee(_ context.Context, views []manager.View) error {
 	for i := range views {
 		if views[i].Wait != nil {

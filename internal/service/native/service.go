@@ -38,6 +38,7 @@ type Jobs interface {
 	Foresee(ctx context.Context, views []manager.View) error
 	Present(ctx context.Context) (manager.Present, error)
 	PresentJobs(ctx context.Context, after job.Key, limit int) ([]manager.PresentJob, error)
+	History(ctx context.Context, since, term, seq, most int64) ([]manager.TapeRow, error)
 	ForeseeList(ctx context.Context, lines []manager.Summary) ([]*manager.Forecast, error)
 	Queues(ctx context.Context) ([]job.Queue, error)
 	Hosts(ctx context.Context) ([]manager.Host, error)

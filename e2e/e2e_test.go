@@ -59,7 +59,13 @@ type server struct {
 
 func serve(t *testing.T, settings ...string) *server {
 	t.Helper()
-	s := &server{t: t, data: filepath.Join(t.TempDir(), "data"), settings: settings}
+	return serveOn(t, filepath.Join(t.TempDir(), "data"), settings...)
+}
+
+// serveOn is serve on a folder that somebody else has made room for.
+func serveOn(t *testing.T, data string, settings ...string) *server {
+	t.Helper()
+	s := &server{t: t, data: data, settings: settings}
 	s.start()
 	creds, err := keys.LoadOrCreate(filepath.Join(s.data, "credentials"))
 	if err != nil {

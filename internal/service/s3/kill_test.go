@@ -31,7 +31,7 @@ func TestKill(t *testing.T) {
 	if dir := os.Getenv(killEnv); dir != "" {
 		loadUntilKilled(dir)
 	}
-	kills := 5
+	kills := 20
 	if n, err := strconv.Atoi(os.Getenv("DROVER_S3_KILLS")); err == nil {
 		kills = n
 	}

@@ -1,5 +1,7 @@
 package manager
 
+import "drover/internal/core/sched"
+
 // Bounds of the loop.
 const (
 	maxInFlight = 2    // batches handed to the journal and not yet durable
@@ -85,6 +87,9 @@ func (d *Desk) Decide(now Instant, spent func() bool, commit func(b *Batch, done
 		answer(waiting, err)
 	})
 }
+
+// Quarantined lists the kinds of units that the scheduler set aside since the last call.
+func (d *Desk) Quarantined() []sched.Quarantine { return d.core.sched.Quarantined() }
 
 func (d *Desk) answer(err error) {
 	answer(d.waiting, err)

@@ -97,6 +97,9 @@ func (m *Manager) decide() {
 			m.outcomes <- outcome{b.Seq, err}
 		})
 	})
+	for _, q := range m.desk.Quarantined() {
+		m.log.Error("jobs were set aside: deciding on them failed", "ask", q.Units, "failure", q.Panic)
+	}
 }
 
 // settled takes note of a batch that is durable. If the store refused it (a full disk), what

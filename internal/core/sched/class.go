@@ -64,6 +64,7 @@ func (s *State) intern(d *Demand) int32 {
 	s.classOf[k] = c
 	s.wide.add(c)
 	s.near.remove(c)
+	s.sick.remove(c)
 	return c
 }
 
@@ -94,6 +95,6 @@ func (s *State) fitting(free resource.Vector, b *set) {
 				m |= 1 << i
 			}
 		}
-		(*b)[w] |= m
+		(*b)[w] |= m &^ s.sick.word(w)
 	}
 }

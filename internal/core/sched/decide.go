@@ -1,6 +1,10 @@
 package sched
 
-import "math"
+import (
+	"math"
+
+	"drover/internal/core/job"
+)
 
 // Decide places waiting units until nothing fits or limit is reached. What it places is
 // accounted for and no longer waits.
@@ -34,12 +38,16 @@ func (s *State) onePass(places []Placement, limit int) []Placement {
 	s.pass++
 	s.overdue()
 	for i := 0; i < len(s.holds); i++ {
-		if h := s.holds[i]; h.stands() && (h.rule == "" || s.now <= h.until) {
-			s.refresh(h)
+		h := s.holds[i]
+		if h.stands() && (h.rule == "" || s.now <= h.until) {
+			s.refreshed(h)
 		} else {
 			h.until = 0
 		}
-		if h := s.holds[i]; !h.stands() {
+		switch {
+		case i == len(s.holds) || s.holds[i] != h: // it was set aside
+			i = -1
+		case !h.stands():
 			s.end(h)
 			i--
 		}
@@ -59,13 +67,26 @@ func (s *State) onePass(places []Placement, limit int) []Placement {
 			if len(places) >= limit {
 				return places
 			}
-			if p, ok := s.serve(q); ok {
+			if p, ok := s.served(q); ok {
 				places = append(places, p)
 			}
 		}
 	}
 	s.drained()
 	return places
+}
+
+// served is serve, but that what cannot be decided on is set aside.
+func (s *State) served(q *queue) (p Placement, ok bool) {
+	s.at = unknown
+	defer s.rescue()
+	return s.serve(q)
+}
+
+// refreshed is refresh, with the same care.
+func (s *State) refreshed(h *hold) {
+	defer s.rescue()
+	s.refresh(h)
 }
 
 // clock sets the time. It may have been set back: then what was to happen later is looked
@@ -267,7 +288,7 @@ func (s *State) frontOf(sh *share) int32 {
 		return sh.front
 	}
 	for w, m := range sh.wait {
-		sh.front = s.foremost(sh, w, m&^sh.hopeless.word(w), sh.front)
+		sh.front = s.foremost(sh, w, m&^(sh.hopeless.word(w)|s.sick.word(w)), sh.front)
 	}
 	return sh.front
 }
@@ -342,6 +363,7 @@ func (s *State) inside(q *queue, sh *share, all bool) int32 {
 	}
 	best := unknown
 	for w, m := range sh.wait {
+		m &^= s.sick.word(w)
 		if all && q.policy != strictly {
 			m &^= sh.hopeless.word(w)
 		} else if !all {
@@ -436,6 +458,7 @@ func (s *State) expands(q *queue, c int32, since uint32) float64 {
 // place starts the head of a class if it can: own is what is held for it.
 func (s *State) place(q *queue, sh *share, c int32, own *hold) (Placement, bool) {
 	k := &s.classes[c]
+	s.at = c
 	if _, lacks := s.lacks(k, own); lacks {
 		q.blocked.add(c)
 		return Placement{}, false
@@ -558,12 +581,14 @@ func (s *State) start(q *queue, sh *share, c int32, e *environment, own *hold) P
 		h.spare -= k.whole.MilliVCPU
 	}
 	first := sh.front == c
-	u.ref = s.pop(q, sh, c)
+	u.ref = s.first(sh.fifos[c])
+	p.Ref, s.starting = u.ref, u.ref
+	s.begin(u)
+	s.pop(q, sh, c)
+	s.starting = job.Ref{}
 	if first {
 		sh.overtaken = 0
 	}
-	p.Ref = u.ref
-	s.begin(u)
 	if len(s.fresh) <= 4 {
 		clear(s.near)
 		for _, i := range s.fresh {

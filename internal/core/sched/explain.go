@@ -27,6 +27,7 @@ const (
 	CodeStrict      = "DROVER:BEHIND_THE_FIRST"
 	CodeGang        = "DROVER:TOO_FEW_NODES"
 	CodeMaking      = "DROVER:PREEMPTING"
+	CodeQuarantine  = "DROVER:QUARANTINED"
 )
 
 // Reason is why a unit waits: a code, a sentence with numbers, and what would unblock it.
@@ -85,6 +86,9 @@ func (s *State) Why(queueName string, d Demand, now int64) Reason {
 	c := s.intern(&d)
 	sh := q.share(d.Share)
 	x := asking{s, q, sh, &s.classes[c], d.Share}
+	if s.sick.has(c) {
+		return because(CodeQuarantine, "drover failed to decide on jobs that ask what this one asks, and has set them aside; other jobs are not affected").remedy("report it with the server's log, which has the failure; a restart of the server tries again, and so does a job that asks for something else")
+	}
 	best, rank := because(CodeDisabled, "the job queue %s has no compute environment", q.Name).remedy("add one with UpdateJobQueue"), -1
 	if b, ok := x.barred(); ok {
 		best, rank = b, 100

@@ -126,6 +126,7 @@ func (s *State) reserve(q *queue, sh *share, c int32) {
 // refresh looks anew what a hold needs, and when it will have it.
 func (s *State) refresh(h *hold) {
 	c := &s.classes[h.class]
+	s.at = h.class
 	h.shadow, h.known = s.now, true
 	if _, lacks := s.lacks(c, h); lacks {
 		h.known = false

@@ -59,7 +59,7 @@ func (s *State) preempt() []Preemption {
 		}
 		for _, f := range s.fronts(q) {
 			for left > 0 && f.share.fifos[f.class].atLeast(s, s.makingFor(f.share, f.class)+1) {
-				set := s.makeRoom(q, f.share, f.class)
+				set := s.roomMade(q, f.share, f.class)
 				if len(set) == 0 {
 					break
 				}
@@ -117,7 +117,7 @@ func (s *State) fronts(q *queue) []front {
 		s.frontOf(sh) // sees to it that hopeless is up to date
 		first := len(out)
 		for w, m := range sh.wait {
-			for m &^= sh.hopeless.word(w); m != 0; m &= m - 1 {
+			for m &^= sh.hopeless.word(w) | s.sick.word(w); m != 0; m &= m - 1 {
 				c := int32(w*64) + lowest(m)
 				at := first
 				for at < len(out) && !s.goesBefore(q, sh, c, sh, out[at].class) {
@@ -210,7 +210,11 @@ func (s *State) take(places []Placement, limit int) []Placement {
 		if q.pass != s.pass {
 			q.turn(s)
 		}
-		if p, ok := s.place(q, h.share, c, h); ok {
+		p, ok := s.taken(h)
+		if i == len(s.holds) || s.holds[i] != h { // it was set aside
+			return places
+		}
+		if ok {
 			places = append(places, p)
 			s.end(h)
 			i--
@@ -231,6 +235,19 @@ type want struct {
 	set   []int32 // whom to stop
 	hosts []int32
 	needs []resource.Vector // per host: what the unit takes there
+}
+
+// roomMade is makeRoom, but that what cannot be decided on is set aside.
+func (s *State) roomMade(q *queue, sh *share, c int32) (out []Preemption) {
+	s.at = c
+	defer s.rescue()
+	return s.makeRoom(q, sh, c)
+}
+
+// taken is place for a unit for which room was made, with the same care.
+func (s *State) taken(h *hold) (p Placement, ok bool) {
+	defer s.rescue()
+	return s.place(h.queue, h.share, h.class, h)
 }
 
 // makeRoom stops the smallest set of units that lets the head of a class start, and keeps

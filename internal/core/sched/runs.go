@@ -175,6 +175,13 @@ func (s *State) begin(u run) {
 	}
 	s.runs[i] = u
 	s.runAt.put(u.ref, i)
+	s.occupy(i)
+}
+
+// occupy accounts for run i on its hosts, in its environment, queue and share, and for its
+// tokens.
+func (s *State) occupy(i int32) {
+	u := &s.runs[i]
 	u.parts(func(p *part) {
 		if p.host < 0 {
 			return
@@ -184,7 +191,7 @@ func (s *State) begin(u run) {
 			h.runs = append(h.runs, i)
 		}
 	})
-	s.account(&u, u.whole())
+	s.account(u, u.whole())
 	for _, t := range u.tokens {
 		if k := s.tokens[t.Name]; k != nil {
 			k.used += t.Quantity

@@ -68,7 +68,11 @@ type State struct {
 	kids        []spans // of arrays
 	freeKids    []int32
 	wide        set // classes that may fit anywhere
-	near        set // classes that may fit on a fresh host
+	sick        set // classes in quarantine
+	aside       []Quarantine
+	at          int32   // the class that is decided on
+	starting    job.Ref // the unit that is between waiting and running
+	near        set     // classes that may fit on a fresh host
 
 	runs     []run
 	runAt    runTable

@@ -1,0 +1,90 @@
+package sched
+
+import (
+	"fmt"
+
+	"drover/internal/core/job"
+)
+
+// A decision that panics is a bug of ours, and must cost the units it is about, not all that
+// wait. Decisions are made per class: the class that was looked at is quarantined, what was
+// half accounted for is counted anew from the runs, and the pass goes on. Units of the class
+// wait, and Explain says so; the rest of the State is as if they were not there. As every
+// decision, this follows from the calls alone.
+
+// Quarantine is a class of units of which no decision is made any more.
+type Quarantine struct {
+	Units string // what they ask
+	Panic string
+}
+
+// Quarantined lists what was set aside since the last call, for the log.
+func (s *State) Quarantined() []Quarantine {
+	out := s.aside
+	s.aside = nil
+	return out
+}
+
+// rescue is deferred around each decision.
+func (s *State) rescue() {
+	r := recover()
+	if r == nil {
+		return
+	}
+	c := s.at
+	if c == unknown || s.sick.has(c) {
+		panic(r) // not of a class
+	}
+	s.sick.add(c)
+	s.wide.remove(c)
+	s.near.remove(c)
+	s.version++ // whoever was first in its share may be of this class
+	for i := 0; i < len(s.holds); i++ {
+		if h := s.holds[i]; h.class == c {
+			s.end(h)
+			i--
+		}
+	}
+	s.recount()
+	s.aside = append(s.aside, Quarantine{Units: fmt.Sprint(s.classes[c].classKey), Panic: fmt.Sprint(r)})
+}
+
+// recount finds what is used and free from the runs. A unit that was about to start did not.
+func (s *State) recount() {
+	if s.starting != (job.Ref{}) {
+		if i, ok := s.runAt.get(s.starting); ok {
+			s.runAt.remove(s.starting)
+			s.runs[i] = run{}
+			s.freeRuns = append(s.freeRuns, i)
+		}
+		s.starting = job.Ref{}
+	}
+	for i := range s.hosts {
+		s.unfile(int32(i))
+		h := &s.hosts[i]
+		h.free, h.runs, h.picked = h.capacity, h.runs[:0], 0
+	}
+	for _, e := range s.environments {
+		e.used, e.leaving = 0, 0
+	}
+	for _, q := range s.queues {
+		q.running, q.pool.held = 0, Limit{}
+		for _, sh := range q.shares {
+			q.settle(sh, s.now)
+			sh.running, sh.leaving = Limit{}, Limit{}
+		}
+	}
+	for _, t := range s.tokens { // each by itself: the order does not matter
+		t.used = 0
+	}
+	for i := range s.runs {
+		u := &s.runs[i]
+		if at, ok := s.runAt.get(u.ref); !ok || at != int32(i) {
+			continue
+		}
+		s.occupy(int32(i))
+	}
+	for i := range s.hosts {
+		s.file(int32(i))
+	}
+}

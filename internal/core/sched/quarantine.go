@@ -2,6 +2,8 @@ package sched
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 
 	"drover/internal/core/job"
 )
@@ -74,8 +76,8 @@ func (s *State) recount() {
 			sh.running, sh.leaving = Limit{}, Limit{}
 		}
 	}
-	for _, t := range s.tokens { // each by itself: the order does not matter
-		t.used = 0
+	for _, name := range slices.Sorted(maps.Keys(s.tokens)) {
+		s.tokens[name].used = 0
 	}
 	for i := range s.runs {
 		u := &s.runs[i]

@@ -1,9 +1,11 @@
 package sim
 
 import (
+	"fmt"
 	"strings"
 
 	"drover/internal/core/job"
+	"drover/internal/core/tape"
 	"drover/internal/manager"
 )
 
@@ -156,6 +158,29 @@ func (c *checker) compare(s *server) {
 	}
 }
 
+// replays plays what was recorded of a term: each start must come again, in the same order, at
+// the same time, on the same host.
+func (c *checker) replays() {
+	if len(c.w.paper.tape) == 0 {
+		return
+	}
+	story, err := tape.Play(c.w.paper.tape)
+	if err != nil {
+		c.w.broken("history", "the record of term %d: %v", c.w.paper.term, err)
+	}
+	if n, ok := story.Same(); !ok {
+		was, is := "nothing", "nothing"
+		if n < len(story.Starts) {
+			was = fmt.Sprintf("%+v", story.Starts[n])
+		}
+		if n < len(story.Played) {
+			is = fmt.Sprintf("%+v", story.Played[n])
+		}
+		c.w.broken("history", "start %d of term %d was %s; played again it is %s", n, c.w.paper.term, was, is)
+	}
+	c.w.stats.Replayed += len(story.Starts)
+}
+
 func difference(a, b string) string {
 	x, y := strings.Split(a, "\n"), strings.Split(b, "\n")
 	var out strings.Builder
@@ -257,6 +282,7 @@ func (c *checker) end() {
 		c.waits(s, b)
 	}
 	c.compare(s)
+	c.replays()
 }
 
 // waits is I27 for what is left: it must say why it waits.

@@ -36,6 +36,7 @@ const (
 	hostsFile       = "internal/manager/hosts.go"
 	jobsFile        = "internal/manager/jobs.go"
 	preemptFile     = "internal/core/sched/preempt.go"
+	tapeFile        = "internal/core/tape/tape.go"
 	postFile        = "internal/manager/post.go"
 	settleFile      = "internal/manager/settle.go"
 	submitFile      = "internal/manager/submit.go"
@@ -102,6 +103,8 @@ var mutants = []mutant{
 	{"lenders take from lenders", []edit{{preemptFile, "return ByReclaim, s.borrowed(u, w) && s.entitled(w)", "return ByReclaim, s.entitled(w)"}}},
 	{"room that was made is not kept", []edit{{preemptFile, "\t\ts.hosts[i].hold = h\n", ""}}},
 	{"the outbox does not say who was preempted", []edit{{coreFile, "if u.Preempted > before.Preempted {", "if false {"}}},
+	{"the history forgets what is given back", []edit{{tapeFile, "\tif !r.full {\n\t\tr.begin(opRelease)", "\tif false {\n\t\tr.begin(opRelease)"}}},
+	{"the history is not as old as the decisions", []edit{{tapeFile, "\tr.begin(opDecide)\n\tr.time(now)", "\tr.begin(opDecide)\n\tr.time(now - now%60_000_000)"}}},
 	{"a letter too many is acknowledged", []edit{{postFile, "b.letters[n].Seq <= ack {", "b.letters[n].Seq <= ack+1 {"}}},
 }
 

@@ -14,6 +14,7 @@ import (
 type paper struct {
 	w         *world
 	term, seq int64
+	tape      []byte // what was recorded in the term
 	writing   bool
 	queue     []*write
 	full      bool // the disk is full: every batch is refused
@@ -135,6 +136,7 @@ func (p *paper) apply(g *write) error {
 	}
 	p.seq = b.Seq
 	p.w.stats.Batches++
+	p.tape = append(p.tape, b.Tape...)
 	p.w.check.before(b)
 	for i := range b.NewJobs {
 		p.newJob(&b.NewJobs[i])
@@ -252,8 +254,9 @@ func (p *paper) addUsage(u manager.UsageRow) {
 
 // lead begins a new term.
 func (p *paper) lead() int64 {
+	p.w.check.replays()
 	p.term++
-	p.seq = 0
+	p.seq, p.tape = 0, nil
 	return p.term
 }
 

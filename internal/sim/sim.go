@@ -37,6 +37,7 @@ type Result struct {
 type Stats struct {
 	Jobs, Units, Starts, Batches, Lost, Refused   int // Lost: batches that a crash took; Refused: reports refused
 	ManagerCrashes, WorkerCrashes, HostLosses     int
+	Replayed                                      int // starts that the recorded history gave again
 	Dropped, Duplicated, Compared, Retried, Ended int // Compared: Cores held against rebuilt ones
 	Gangs, Nodes                                  int // attempts of multi-node parallel jobs, and starts of nodes but the main ones
 	Preempted                                     int
@@ -91,6 +92,7 @@ func (s *Stats) add(o Stats) {
 	s.Dropped += o.Dropped
 	s.Duplicated += o.Duplicated
 	s.Compared += o.Compared
+	s.Replayed += o.Replayed
 	s.Retried += o.Retried
 	s.Ended += o.Ended
 	s.Gangs += o.Gangs

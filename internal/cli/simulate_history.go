@@ -27,7 +27,7 @@ func (c *connection) terms(ctx context.Context, since int64) ([]term, error) {
 			return nil, err
 		}
 		for _, p := range page.Pieces {
-			if len(out) == 0 || out[len(out)-1].number != p.Term {
+			if len(out) == 0 || tape.Begins(p.Data) {
 				out = append(out, term{number: p.Term})
 			}
 			t := &out[len(out)-1]
@@ -64,7 +64,7 @@ func (c *simulateCommand) history(ctx context.Context, sh *shell, g *globals) ([
 		all = append(all, line)
 		pictures = append(pictures, replay.Picture{Title: line.File + " · " + line.Policy, Words: line.words(), Trace: t})
 	}
-	for _, t := range terms {
+	for i, t := range terms {
 		story, err := tape.Play(t.data)
 		if err != nil {
 			return nil, fmt.Errorf("term %d of the server's manager: %w", t.number, err)
@@ -74,6 +74,9 @@ func (c *simulateCommand) history(ctx context.Context, sh *shell, g *globals) ([
 			continue
 		}
 		name := fmt.Sprintf("term %d", t.number)
+		if i > 0 && terms[i-1].number == t.number { // the store refused a batch in between
+			name += ", continued"
+		}
 		n, same := story.Same()
 		add(simulated{File: name, Policy: recorded, Exact: &exactness{Starts: len(story.Starts), Same: n, Order: same, Full: story.Full}}, real)
 		if c.Policy == "" {

@@ -7,8 +7,8 @@ import (
 	"drover/internal/store"
 )
 
-// The history of the scheduler is a tape for each term of a manager (core/tape), a row for
-// each batch, written with it. It is kept for a week, and all of it within tapeMost bytes:
+// The history of the scheduler is a tape for each Core (core/tape), a row for each batch,
+// written with it. A term of a manager has another Core after the store refused a batch. It is kept for a week, and all of it within tapeMost bytes:
 // the oldest terms go first.
 const (
 	tapeKept = 7 * 24 * time.Hour
@@ -23,11 +23,14 @@ type TapeRow struct {
 	Data []byte
 }
 
-func writeTape(tx *store.Tx, term int64, b *Batch) error {
+// runShift makes room for the numbers of batches, which begin anew with each Core of a term.
+const runShift = 40
+
+func writeTape(tx *store.Tx, term, run int64, b *Batch) error {
 	if len(b.Tape) == 0 {
 		return nil
 	}
-	_, err := tx.Exec(`INSERT INTO tape (term, seq, at, size, data) VALUES ($1, $2, $3, $4, $5)`, term, b.Seq, b.TapeAt, int64(len(b.Tape)), b.Tape)
+	_, err := tx.Exec(`INSERT INTO tape (term, seq, at, size, data) VALUES ($1, $2, $3, $4, $5)`, term, run<<runShift|b.Seq, b.TapeAt, int64(len(b.Tape)), b.Tape)
 	return err
 }
 

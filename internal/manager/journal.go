@@ -44,6 +44,7 @@ var (
 type journal struct {
 	db   *store.DB
 	term int64
+	run  int64 // how many Cores the term had before this one
 }
 
 // NewJournal gives the journal in a store, after migrating its tables.
@@ -59,14 +60,14 @@ func NewJournal(ctx context.Context, db *store.DB) (Journal, error) {
 }
 
 func (j *journal) Commit(b *Batch, done func(error)) {
-	term := j.term
+	term, run := j.term, j.run
 	j.db.Enqueue(func(tx *store.Tx) error {
 		n, err := tx.Exec(`UPDATE leader SET seq = $1 WHERE term = $2 AND seq = $3`, b.Seq, term, b.Seq-1)
 		if err != nil {
 			return err
 		}
 		if n == 1 {
-			if err := writeTape(tx, term, b); err != nil {
+			if err := writeTape(tx, term, run, b); err != nil {
 				return err
 			}
 			return write(tx, b)
@@ -99,6 +100,7 @@ func leads(tx *store.Tx, term int64) error {
 // that is still the current one.
 func (j *journal) lead(ctx context.Context) error {
 	if j.term != 0 {
+		j.run++
 		return j.db.Update(ctx, func(tx *store.Tx) error {
 			if err := leads(tx, j.term); err != nil {
 				return err

@@ -94,7 +94,7 @@ func bare(s *job.Spec) *job.Spec {
 
 // expected is how long units of a job will run, and when those that run will end.
 func (c *Core) expected(k job.Key, now int64) (forecast.Run, []forecast.End) {
-	e := c.jobs[k]
+	e := c.peek(k)
 	if e == nil {
 		return forecast.Run{}, nil
 	}

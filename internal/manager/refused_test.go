@@ -10,6 +10,7 @@ import (
 	"drover/internal/core/fault"
 	"drover/internal/core/job"
 	"drover/internal/core/resource"
+	"drover/internal/core/tape"
 	"drover/internal/store"
 )
 
@@ -69,6 +70,16 @@ func TestRefusedBatch(t *testing.T) {
 	disk.full.Store(false)
 	if err := submit(); err != nil {
 		t.Fatalf("a submission when there is room again: %v", err)
+	}
+	rows, err := m.History(ctx, 0, 0, 0, 1<<30)
+	begins := 0
+	for _, r := range rows {
+		if tape.Begins(r.Data) {
+			begins++
+		}
+	}
+	if err != nil || begins != 2 || rows[0].Term != rows[len(rows)-1].Term {
+		t.Errorf("each of the term's two Cores has a tape of its own: %d, %v, %v", begins, rows, err)
 	}
 	page, err := m.List(ctx, ListQuery{Queue: "default", Limit: 10})
 	if err != nil || len(page.Jobs) != 1 {

@@ -38,6 +38,9 @@ const (
 	opFull // the tape is full: nothing follows
 )
 
+// Begins reports whether a piece is the first one of a tape.
+func Begins(piece []byte) bool { return len(piece) > 0 && op(piece[0]) == opVersion }
+
 // Most is how many bytes a tape has at most; then it is full.
 const Most = 48 << 20
 

@@ -28,3 +28,4 @@ e2e: build ## clients from outside (aws CLI, boto3) against the binary
 bench: build ## how fast it is here, as ratios to what this machine can do
 	go run ./bench/firstjob
 	go run ./bench/objects
+	go run ./bench/manager

@@ -10,7 +10,7 @@ import (
 
 // Bounds of the heap beside what is in use.
 const (
-	heapSpare    = 48 << 20 // bytes of garbage that may pile up before they are collected
+	heapSpare    = 32 << 20 // bytes of garbage that may pile up before they are collected
 	heapLeast    = 20       // percent of what is in use that may pile up in any case
 	heapUsual    = 100      // percent, Go's own default
 	heapLookedAt = time.Second

@@ -194,10 +194,14 @@ const keepDenials = 10_000
 func (s *Server) muxes() (all, objects *wire.Mux) {
 	s.minter.Alive = s.attemptAlive
 	denials := authz.NewDenials(keepDenials)
+	auth := &sigv4.Verifier{
+		Keys: keys.Any(keys.Root(s.root, s.opt.Account), s.iam, s.minter),
+		V2:   &sigv4.Version2{Region: s.region, Allow: s.allowVersion2, Bucket: s.objects.HostBucket},
+	}
+	s.objects.TakeForms(auth)
 	options := wire.MuxOptions{
 		Account: s.opt.Account, DefaultRegion: s.region,
-		Auth: &sigv4.Verifier{Keys: keys.Any(keys.Root(s.root, s.opt.Account), s.iam, s.minter),
-			V2: &sigv4.Version2{Region: s.region, Allow: s.allowVersion2, Bucket: s.objects.HostBucket}},
+		Auth:       auth,
 		Authorizer: s.iam, Denials: denials,
 		Log: s.access,
 	}

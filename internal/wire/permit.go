@@ -78,6 +78,12 @@ func Refuse(ctx context.Context, action, resource string, d authz.Decision) erro
 	return c.m.refuse(c, action, resource, d)
 }
 
+// Become makes the call one of the principal that its body proved, as the form of a browser does.
+func Become(ctx context.Context, p Principal) {
+	c := callOf(ctx)
+	c.info.Principal, c.conditions = p, nil
+}
+
 func callOf(ctx context.Context) *call {
 	if c, ok := ctx.Value(callKey{}).(*call); ok {
 		return c

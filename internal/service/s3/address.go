@@ -33,7 +33,7 @@ func operationOf(r *http.Request, path, query string) (*operation, error) {
 	op := recognise(r.Method, on, values, r.Header)
 	switch {
 	case op == nil && r.Method == http.MethodPost && on == onBucket:
-		return nil, notBuilt("PostObject (browser form upload)")
+		return nil, withStatus(412, fault.New(fault.Invalid, "PreconditionFailed", "Bucket POST must be of the enclosure-type multipart/form-data"))
 	case op == nil:
 		return nil, withStatus(405, fault.New(fault.Invalid, "MethodNotAllowed", "The specified method is not allowed against this resource."))
 	case !op.served:

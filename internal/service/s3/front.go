@@ -28,6 +28,16 @@ func (s *Service) Serve(w http.ResponseWriter, r *http.Request, p authz.Principa
 	if s.check() == nil && s.quick(w, r, &p, body) {
 		return
 	}
+	if bucket, ok := s.formBucket(r); ok {
+		err := s.check()
+		if err == nil {
+			err = s.serveForm(w, r, bucket, p, body)
+		}
+		if err != nil {
+			writeError(w, r, err)
+		}
+		return
+	}
 	in := calls.Get().(*call)
 	defer in.release()
 	in.Init2(conn{remote: remote(r)}, silent{}, true)

@@ -66,6 +66,7 @@ type Service struct {
 	library *library
 	vault   *vault
 	mounts  *mounts
+	forms   FormVerifier // nil: forms with a policy are refused
 	closed  atomic.Bool
 }
 
@@ -96,6 +97,10 @@ func Open(ctx context.Context, opts Options) (*Service, error) {
 	}
 	return s, nil
 }
+
+// TakeForms lets browsers' upload forms in, whose signatures v proves. It is called before
+// the first request.
+func (s *Service) TakeForms(v FormVerifier) { s.forms = v }
 
 // Close ends the service; requests that come later are answered 503.
 func (s *Service) Close() error {

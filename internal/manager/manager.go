@@ -15,6 +15,7 @@ import (
 	"encoding/hex"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"drover/internal/core/job"
@@ -38,6 +39,8 @@ type Manager struct {
 	desk *Desk
 
 	outlook outlookCache
+
+	purged atomic.Value // string: the definition up to which Purge has looked
 
 	mu      sync.Mutex
 	changed chan struct{} // closed and replaced when transitions become durable

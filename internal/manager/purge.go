@@ -17,10 +17,14 @@ const (
 )
 
 // Purge deletes one chunk of what has been kept long enough: ended jobs after retain, rows
-// of the outbox after a day, usage of shares after a week. It returns how many rows went; call it again while that is
-// not 0. The newest row of the outbox always stays, so that its numbers only rise.
+// of the outbox after a day, usage of shares after a week, deregistered definitions after 180
+// days. It returns how many rows went; call it again while that is not 0. The newest row of
+// the outbox always stays, so that its numbers only rise. Of definitions each call looks
+// through one chunk more, and from the end through the first again.
 func (m *Manager) Purge(ctx context.Context, now time.Time, retain time.Duration) (int64, error) {
 	var gone int64
+	from, _ := m.purged.Load().(string)
+	next := ""
 	err := m.db.Update(ctx, func(tx *store.Tx) error {
 		gone = 0
 		n, err := tx.Exec(`DELETE FROM outbox WHERE seq IN (SELECT seq FROM outbox WHERE at < $1 AND seq < (SELECT MAX(seq) FROM outbox) ORDER BY seq LIMIT $2)`,
@@ -38,11 +42,39 @@ func (m *Manager) Purge(ctx context.Context, now time.Time, retain time.Duration
 			return err
 		}
 		gone += n
-		n, err = purgeJob(tx, now.Add(-retain).UnixMicro())
+		if n, err = purgeJob(tx, now.Add(-retain).UnixMicro()); err != nil {
+			return err
+		}
+		gone += n
+		n, next, err = purgeDefinitions(tx, from, now.Add(-definitionKept).UnixMicro())
 		gone += n
 		return err
 	})
+	if err == nil {
+		m.purged.Store(next)
+	}
 	return gone, err
+}
+
+// purgeDefinitions deletes what was deregistered before, among the definitions of one chunk;
+// next is where the next chunk begins. Revision numbers are not given again.
+func purgeDefinitions(tx *store.Tx, from string, before int64) (gone int64, next string, err error) {
+	page, err := definitionTable.Scan(tx, "", from, purgeChunk)
+	if err != nil {
+		return 0, from, err
+	}
+	for _, e := range page {
+		if d := &e.Value; !d.Active && d.Deregistered > 0 && d.Deregistered < before {
+			if err := definitionTable.Delete(tx, e.Key); err != nil {
+				return gone, from, err
+			}
+			gone++
+		}
+	}
+	if len(page) == purgeChunk {
+		next = page[len(page)-1].Key
+	}
+	return gone, next, nil
 }
 
 // purgeJob deletes a chunk of the units of the job that ended first, or the job itself

@@ -51,3 +51,37 @@ func TestEndedJobsAreKeptForTheirTerm(t *testing.T) {
 		}
 	})
 }
+
+// A deregistered revision is described for 180 days; its number is never given again.
+func TestDeregisteredDefinitionsAreKeptForTheirTerm(t *testing.T) {
+	storetest.Both(t, func(t *testing.T, db *store.DB) {
+		m := open(t, db)
+		ctx, now := t.Context(), time.Now()
+		for range 3 {
+			if _, err := m.RegisterDefinition(ctx, job.Definition{Name: "d"}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, revision := range []int32{1, 3} {
+			if _, err := m.UpdateDefinition(ctx, "d", revision, func(d *job.Definition) error {
+				d.Active, d.Deregistered = false, now.UnixMicro()
+				return nil
+			}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for i, want := range []int64{0, 2} {
+			days := 179 + 2*i
+			if n, err := m.Purge(ctx, now.Add(time.Duration(days)*24*time.Hour), time.Hour); err != nil || n != want {
+				t.Errorf("after %d days %d revisions go: %v; want %d", days, n, err, want)
+			}
+		}
+		left, _, err := m.Definitions(ctx, "d", "", 10)
+		if err != nil || len(left) != 1 || left[0].Revision != 2 {
+			t.Errorf("left are %+v, %v; want the active one", left, err)
+		}
+		if d, err := m.RegisterDefinition(ctx, job.Definition{Name: "d"}); err != nil || d.Revision != 4 {
+			t.Errorf("the next revision is %d, %v; want 4", d.Revision, err)
+		}
+	})
+}

@@ -130,6 +130,7 @@ func TestStepLife(t *testing.T) {
 	}
 }
 
+// The words are an API: clients match them (reference: clients, fact 9).
 func TestStepReasons(t *testing.T) {
 	for _, c := range []struct {
 		name   string
@@ -141,12 +142,12 @@ func TestStepReasons(t *testing.T) {
 		{"a cancelled job fails when its dependencies end", job.Unit{Status: job.Pending, Cancelled: true, UserReason: "mine"}, job.Event{Kind: job.Release}, job.Failed, "mine"},
 		{"also when they fail", job.Unit{Status: job.Pending, Cancelled: true, UserReason: "mine"}, job.Event{Kind: job.Doom, Reason: "dep"}, job.Failed, "mine"},
 		{"terminated while it ran, and it ended well", job.Unit{Status: job.Running, Fence: 1, Terminated: true, UserReason: "stop it"}, job.Event{Kind: job.Finish, Fence: 1, Exit: success}, job.Failed, "stop it"},
-		{"terminated without a reason", job.Unit{Status: job.Running, Fence: 1, Terminated: true}, job.Event{Kind: job.Finish, Fence: 1, Exit: failure}, job.Failed, job.ReasonExited},
-		{"terminated, and its host was lost", job.Unit{Status: job.Running, Fence: 1, Host: "i-1", Terminated: true}, job.Event{Kind: job.Lose, Fence: 1}, job.Failed, job.HostLost("i-1")},
-		{"out of time", job.Unit{Status: job.Running, Fence: 1}, job.Event{Kind: job.Finish, Fence: 1, Exit: timeout}, job.Failed, job.ReasonTimeout},
-		{"no input", job.Unit{Status: job.Starting, Attempt: 9, Fence: 1}, job.Event{Kind: job.Finish, Fence: 1, Exit: &job.Exit{Cause: job.CauseStageIn}}, job.Failed, job.ReasonStart},
-		{"no result", job.Unit{Status: job.Running, Attempt: 9, Fence: 1}, job.Event{Kind: job.Finish, Fence: 1, Exit: &job.Exit{Code: code(0), Cause: job.CauseStageOut}}, job.Failed, job.ReasonExited},
-		{"an end without words", job.Unit{Status: job.Running, Attempt: 9, Fence: 1, Host: "i-1"}, job.Event{Kind: job.Finish, Fence: 1}, job.Failed, job.HostLost("i-1")},
+		{"terminated without a reason", job.Unit{Status: job.Running, Fence: 1, Terminated: true}, job.Event{Kind: job.Finish, Fence: 1, Exit: failure}, job.Failed, "Essential container in task exited"},
+		{"terminated, and its host was lost", job.Unit{Status: job.Running, Fence: 1, Host: "i-1", Terminated: true}, job.Event{Kind: job.Lose, Fence: 1}, job.Failed, "Host EC2 (instance i-1) terminated."},
+		{"out of time", job.Unit{Status: job.Running, Fence: 1}, job.Event{Kind: job.Finish, Fence: 1, Exit: timeout}, job.Failed, "Job attempt duration exceeded timeout"},
+		{"no input", job.Unit{Status: job.Starting, Attempt: 9, Fence: 1}, job.Event{Kind: job.Finish, Fence: 1, Exit: &job.Exit{Cause: job.CauseStageIn}}, job.Failed, "Task failed to start"},
+		{"no result", job.Unit{Status: job.Running, Attempt: 9, Fence: 1}, job.Event{Kind: job.Finish, Fence: 1, Exit: &job.Exit{Code: code(0), Cause: job.CauseStageOut}}, job.Failed, "Essential container in task exited"},
+		{"an end without words", job.Unit{Status: job.Running, Attempt: 9, Fence: 1, Host: "i-1"}, job.Event{Kind: job.Finish, Fence: 1}, job.Failed, "Host EC2 (instance i-1) terminated."},
 	} {
 		u, _, err := job.Step(c.unit, job.Retry{Attempts: 9}, c.ev, 5)
 		if err != nil || u.Status != c.status || u.StatusReason != c.reason {

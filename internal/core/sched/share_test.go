@@ -81,6 +81,26 @@ func TestFairShareConverges(t *testing.T) {
 	}
 }
 
+// shareDecaySeconds 0 is a window of 600 s (the service model of 2026; the guide of 2023 had
+// the current usage only).
+func TestDecayOfZeroIsTenMinutes(t *testing.T) {
+	late := func(decay int32) (running []int) {
+		c := newCity(10, &sched.FairShare{ShareDecaySeconds: decay})
+		c.submit("early", 30)
+		c.live(2000, steady)
+		c.submit("late", 30)
+		for range 12 {
+			c.live(100, steady)
+			running = append(running, c.running("late"))
+		}
+		return running
+	}
+	zero, ten, one := fmt.Sprint(late(0)), fmt.Sprint(late(600)), fmt.Sprint(late(60))
+	if zero != ten || zero == one {
+		t.Errorf("a share that comes late runs %s with 0, %s with 600, %s with 60", zero, ten, one)
+	}
+}
+
 // A prefix gives its weight to each identifier that it matches; the 2023 guide multiplied it
 // by their number, the 2026 service model does not.
 func TestPrefixWeight(t *testing.T) {

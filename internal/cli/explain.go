@@ -45,7 +45,7 @@ func (c *explainCommand) Run(ctx context.Context, sh *shell, g *globals) error {
 		return printJSON(sh, explained{v.Job, v.Queue, v.Status, v.Wait, v.Forecast})
 	}
 	if v.Wait == nil {
-		fmt.Fprintf(sh.out, "job %s is %s and waits for nothing\n", v.Job, v.Status)
+		fmt.Fprintln(sh.out, unwaiting(v, time.Now()))
 		printForecast(sh.out, v, time.Now())
 		return nil
 	}
@@ -59,6 +59,16 @@ func (c *explainCommand) Run(ctx context.Context, sh *shell, g *globals) error {
 	printForecast(sh.out, v, time.Now())
 	fmt.Fprintf(sh.out, "code %s\n", v.Wait.Code)
 	return nil
+}
+
+// unwaiting says of a job that waits for no place what it does instead.
+func unwaiting(v *native.GetJobViewOutput, now time.Time) string {
+	if n := len(v.Attempts); v.Status == "STARTING" && n > 0 {
+		a := &v.Attempts[n-1]
+		return fmt.Sprintf("job %s is STARTING: host %s has been making it ready for %s: it fetches the image, declared data and secrets, if there are any; what fails there ends the attempt, with the reason",
+			v.Job, a.Host, spent(max(now.Sub(time.UnixMicro(a.Placed)), 0)))
+	}
+	return fmt.Sprintf("job %s is %s and waits for nothing", v.Job, v.Status)
 }
 
 // printForecast says when a job will probably start and end.

@@ -5,6 +5,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -110,6 +111,18 @@ func TestPrintJob(t *testing.T) {
 		b.WriteString("----\n")
 	}
 	golden(t, "job", b.Bytes())
+}
+
+func TestUnwaiting(t *testing.T) {
+	now := time.UnixMicro(at("2026-03-01 12:00:30.000"))
+	v := &native.GetJobViewOutput{Job: "j", Status: "STARTING", Attempts: []native.Attempt{{Host: "i-1", Placed: at("2026-03-01 12:00:20.000")}}}
+	if got := unwaiting(v, now); !strings.Contains(got, "host i-1 has been making it ready for 10.0 s: it fetches the image") {
+		t.Error(got)
+	}
+	v.Status = "RUNNING"
+	if got := unwaiting(v, now); got != "job j is RUNNING and waits for nothing" {
+		t.Error(got)
+	}
 }
 
 func TestPrintForecast(t *testing.T) {

@@ -16,6 +16,7 @@ import (
 	"syscall"
 	"time"
 
+	"drover/internal/core/job"
 	"drover/internal/core/resource"
 	"drover/internal/executor/process"
 	"drover/internal/worker"
@@ -28,6 +29,7 @@ type workerCommand struct {
 	Server      string        `placeholder:"URL" help:"Server of another host to work for, such as https://batch.example.org:4582 (default: that of the data folder)."`
 	Token       string        `type:"path" placeholder:"FILE" help:"That server's worker token, a copy of worker.token in its data folder."`
 	OrphanAfter time.Duration `default:"10m" placeholder:"D" help:"Time without a manager after which jobs are ended and the worker leaves (default ${default})."`
+	Attributes  []string      `name:"attribute" env:"DROVER_ATTRIBUTES" placeholder:"KEY=VALUE" help:"What jobs may require of this host with their tag drover:requires, such as gpu=A100 or pool=night. arch is told by itself."`
 	Cache       *int64        `env:"DROVER_CACHE" placeholder:"MiB" help:"Room for objects that jobs needed and the next may need too; 0 = keep none (default: 10 GiB, or a tenth of the disk if that is less)."`
 
 	Containers containerFlags `embed:""`
@@ -84,13 +86,17 @@ func (c *workerCommand) Run(ctx context.Context, sh *shell, g *globals) error {
 	if err != nil {
 		return err
 	}
+	attributes, err := c.attributes()
+	if err != nil {
+		return err
+	}
 	locate := g.locate
 	if c.Server != "" {
 		locate = nil
 	}
 	err = worker.Run(ctx, worker.Options{
 		Containers: containers, HostNetwork: c.Containers.DockerNetwork == "host", Secrets: c.Containers.store(),
-		Dir: dir, Endpoint: endpoint, Locate: locate, Token: token, Roots: roots, CABundle: bundle, Capacity: capacity, OrphanAfter: c.OrphanAfter, Cache: cache, Log: log,
+		Dir: dir, Endpoint: endpoint, Locate: locate, Token: token, Roots: roots, CABundle: bundle, Capacity: capacity, Attributes: attributes, OrphanAfter: c.OrphanAfter, Cache: cache, Log: log,
 		Executor: process.New(process.Options{
 			Dir: dir, Exe: self, OrphanAfter: c.OrphanAfter, Note: func(s string) { log.Warn(s) },
 		}),
@@ -99,6 +105,23 @@ func (c *workerCommand) Run(ctx context.Context, sh *shell, g *globals) error {
 		return refused("%w", err)
 	}
 	return nil
+}
+
+// attributes are what the worker says of its host, the architecture in AWS's words.
+func (c *workerCommand) attributes() ([]string, error) {
+	arch := "arch=X86_64"
+	if runtime.GOARCH == "arm64" {
+		arch = "arch=ARM64"
+	}
+	out := []string{arch}
+	for _, a := range c.Attributes {
+		key, value, ok := strings.Cut(a, "=")
+		if !ok || key == "arch" || !job.ValidAttribute(key) || !job.ValidAttribute(value) {
+			return nil, wrong("--attribute %q must be KEY=VALUE, of letters, digits and . _ - :, and not arch", a)
+		}
+		out = append(out, a)
+	}
+	return out, nil
 }
 
 // server is whom the worker works for, and how it proves itself there.

@@ -388,7 +388,7 @@ func (e *entry) demand(i int32) sched.Demand {
 		since = cmp.Or(e.array.Unit(i).Ready, since)
 	}
 	d := sched.Demand{
-		Shape: shapeOf(s.Image, e.need(i)), Share: cmp.Or(s.Share, s.QuotaShare), Priority: s.Priority,
+		Shape: shapeOf(s.Image, e.need(i), wants(s.Requires, s.Container)), Share: cmp.Or(s.Share, s.QuotaShare), Priority: s.Priority,
 		Timeout: s.TimeoutSeconds, Tokens: tokens(s), Since: since,
 	}
 	if s.Nodes != nil {

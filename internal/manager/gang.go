@@ -61,7 +61,7 @@ func (e *entry) stopping(i int32) bool {
 func (e *entry) groups() (shape sched.Shape, nodes int32, groups []sched.Group) {
 	n := e.spec.Nodes
 	for _, g := range n.Groups {
-		groups = append(groups, sched.Group{Shape: shapeOf(g.Image, g.Need), Nodes: g.Last - g.First + 1})
+		groups = append(groups, sched.Group{Shape: shapeOf(g.Image, g.Need, wants(e.spec.Requires, g.Container)), Nodes: g.Last - g.First + 1})
 	}
 	if len(groups) == 1 {
 		return groups[0].Shape, n.Count, nil
@@ -69,8 +69,19 @@ func (e *entry) groups() (shape sched.Shape, nodes int32, groups []sched.Group) 
 	return sched.Shape{}, 0, groups
 }
 
-func shapeOf(image string, need resource.Vector) sched.Shape {
-	s := sched.Shape{Need: need, Executor: sched.Docker}
+// wants is what a container, and its job, want of a host.
+func wants(requires string, c *job.Container) string {
+	switch {
+	case c == nil || c.Architecture == "":
+		return requires
+	case requires == "":
+		return "arch=" + c.Architecture
+	}
+	return "arch=" + c.Architecture + " " + requires
+}
+
+func shapeOf(image string, need resource.Vector, wants string) sched.Shape {
+	s := sched.Shape{Need: need, Executor: sched.Docker, Wants: wants}
 	if image == job.HostImage {
 		s.Executor = sched.Process
 	}

@@ -81,7 +81,7 @@ func bare(s *job.Spec) *job.Spec {
 	out := &job.Spec{
 		Version: s.Version, Key: s.Key, ID: s.ID, Name: s.Name, Queue: s.Queue, Definition: s.Definition, Image: s.Image, Need: s.Need, Size: s.Size, Retry: s.Retry,
 		TimeoutSeconds: s.TimeoutSeconds, Dependencies: s.Dependencies, Share: s.Share, Priority: s.Priority, QuotaShare: s.QuotaShare, Consumables: s.Consumables,
-		After: s.After, MaxRunning: s.MaxRunning, Counted: s.Counted, GrowMemory: s.GrowMemory,
+		After: s.After, MaxRunning: s.MaxRunning, Counted: s.Counted, GrowMemory: s.GrowMemory, Requires: wants(s.Requires, s.Container),
 	}
 	if s.Nodes != nil {
 		out.Nodes = &job.Nodes{Count: s.Nodes.Count, Main: s.Nodes.Main}

@@ -81,8 +81,8 @@ func (w *worker) hello(die context.CancelCauseFunc) <-chan struct{} {
 		w.locate()
 		h := link.Hello{Host: w.host, Boot: w.hosted.exec.Boot(), Held: []job.Lease{}}
 		w.mu.Lock()
-		h.Executors = w.executorsLocked()
-		told = h.Executors
+		told = w.executorsLocked()
+		h.Executors = append(slices.Clone(told), w.opts.Attributes...)
 		h.Capacity = w.opts.Capacity
 		if w.draining {
 			h.Capacity = resource.Vector{}

@@ -67,6 +67,7 @@ type Options struct {
 	HostNetwork bool              // containers share the host's network, so loopback is enough for them
 	Secrets     Secrets           // looks secrets of containers up; nil = jobs with secrets fail
 	Capacity    resource.Vector
+	Attributes  []string      // of the host, each key=value: jobs may require them
 	OrphanAfter time.Duration // 0 = 10 minutes
 	StopGrace   time.Duration // between SIGTERM and SIGKILL; 0 = 30 s
 	Path        string        // PATH of jobs; "" = the worker's own

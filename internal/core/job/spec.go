@@ -109,6 +109,7 @@ type Spec struct {
 	MaxRunning     int32             `json:"maxRunning,omitempty"`  // children of an array that may run together, from the tag drover:max-running; 0 = all
 	Counted        bool              `json:"counted,omitempty"`     // its units count against the queue's MaxRunning; set by the manager
 	GrowMemory     bool              `json:"growMemory,omitempty"`  // an attempt that ran out of memory is retried with more, from the tag drover:on-oom
+	Requires       string            `json:"requires,omitempty"`    // attributes that its host must have, from the tag drover:requires
 	Container      *Container        `json:"container,omitempty"`   // nil = nothing beside the image asked for; of a pod what all members share
 	Pod            *Pod              `json:"pod,omitempty"`         // several containers; then Image is the first's, Need the sum, and there is no Command
 	Nodes          *Nodes            `json:"nodes,omitempty"`       // of a multi-node parallel job; image, command, environment, need and container are then those of its main node

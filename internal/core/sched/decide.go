@@ -522,7 +522,7 @@ func (s *State) findOne(q *queue, c int32, shape Shape, pack bool, own *hold) in
 	best := int32(-1)
 	consider := func(i int32) {
 		h := &s.hosts[i]
-		if !h.open || h.gone || h.picked != 0 || !shape.Need.Fits(h.free) || !h.has(shape.Executor) || !s.yields(i, q, k, shape.Need, own) {
+		if !h.open || h.gone || h.picked != 0 || !shape.Need.Fits(h.free) || !shape.on(h.executors) || !s.yields(i, q, k, shape.Need, own) {
 			return
 		}
 		if best < 0 || pack && h.free.MilliVCPU < s.hosts[best].free.MilliVCPU || !pack && h.free.MilliVCPU > s.hosts[best].free.MilliVCPU {

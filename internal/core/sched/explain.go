@@ -2,6 +2,7 @@ package sched
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 
 	"drover/internal/core/job"
@@ -28,6 +29,7 @@ const (
 	CodeGang        = "DROVER:TOO_FEW_NODES"
 	CodeMaking      = "DROVER:PREEMPTING"
 	CodeQuarantine  = "DROVER:QUARANTINED"
+	CodeConstraint  = "DROVER:NO_SUCH_HOST"
 )
 
 // Reason is why a unit waits: a code, a sentence with numbers, and what would unblock it.
@@ -195,7 +197,8 @@ func (x *asking) hosts() (Reason, int) {
 
 // able looks for a host that could run a unit, or a node of one, if it were empty.
 func (x *asking) able(shape Shape) (Reason, int) {
-	var open, able, large int
+	var open, able, alike, large int
+	var unmet string // a term that a host lacks
 	var widest resource.Vector
 	need := shape.Need
 	for _, i := range x.s.byID {
@@ -204,10 +207,15 @@ func (x *asking) able(shape Shape) (Reason, int) {
 			continue
 		}
 		open++
-		if !h.has(shape.Executor) {
+		if !slices.Contains(h.executors, shape.Executor) {
 			continue
 		}
 		able++
+		if term := shape.unmet(h.executors); term != "" {
+			unmet = term
+			continue
+		}
+		alike++
 		if need.Fits(h.capacity) {
 			large++
 		}
@@ -222,6 +230,8 @@ func (x *asking) able(shape Shape) (Reason, int) {
 		return because(CodeEngine, "the job's image needs a container engine, and no connected host has one").remedy("use image host, or install a container engine on a host"), 4
 	case able == 0:
 		return because(CodeNoHost, "no connected host runs processes").remedy("start one with drover worker"), 4
+	case alike == 0:
+		return because(CodeConstraint, "the job wants hosts with %s, and of the %d that could run it none is so: %s is missing", shape.Wants, able, unmet).remedy("add such a host (drover worker --attribute), or ask for another"), 5
 	case large == 0:
 		missing := need.Missing(widest)
 		if missing == "" {
@@ -305,7 +315,7 @@ func (x *asking) free() (widest resource.Vector, fits bool, held *hold) {
 	shape := x.class.sections[0].Shape
 	for _, i := range x.s.byID {
 		h := &x.s.hosts[i]
-		if !h.open || !h.has(shape.Executor) || !shape.Need.Fits(h.capacity) {
+		if !h.open || !shape.on(h.executors) || !shape.Need.Fits(h.capacity) {
 			continue
 		}
 		if shape.Need.Fits(h.free) {

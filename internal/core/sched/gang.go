@@ -57,7 +57,7 @@ func (d *Demand) gangKey() string {
 		for _, n := range [...]int64{int64(g.Nodes), g.Need.MilliVCPU, g.Need.MemoryMiB, g.Need.GPU} {
 			b.WriteString(strconv.FormatInt(n, 10) + " ")
 		}
-		b.WriteString(g.Executor + ";")
+		b.WriteString(g.Executor + " " + g.Wants + ";")
 	}
 	return b.String()
 }
@@ -170,7 +170,7 @@ func (s *State) sharing(q *queue, k *class, shape Shape, pack bool, own *hold) i
 	best := int32(-1)
 	for _, p := range s.picks {
 		h := &s.hosts[p.host]
-		if !shape.Need.Fits(h.free) || !h.has(shape.Executor) || h.hold.binds(own) && !h.hold.over(s, q, k) {
+		if !shape.Need.Fits(h.free) || !shape.on(h.executors) || h.hold.binds(own) && !h.hold.over(s, q, k) {
 			continue
 		}
 		if best < 0 || pack && h.free.MilliVCPU < s.hosts[best].free.MilliVCPU || !pack && h.free.MilliVCPU > s.hosts[best].free.MilliVCPU {
@@ -193,7 +193,7 @@ func (s *State) seats(k *class, room func(i int32) (resource.Vector, bool), foun
 	for _, g := range k.largest {
 		n := int32(0)
 		for _, i := range s.byID {
-			for n < g.Nodes && open[i] && s.hosts[i].has(g.Executor) && g.Need.Fits(left[i]) {
+			for n < g.Nodes && open[i] && g.on(s.hosts[i].executors) && g.Need.Fits(left[i]) {
 				left[i] = left[i].Sub(g.Need)
 				if found != nil {
 					found[g.first+n] = i

@@ -176,11 +176,9 @@ func (s *State) change(i int32, v resource.Vector) {
 	s.file(i)
 }
 
-func (h *host) has(executor string) bool { return slices.Contains(h.executors, executor) }
-
 // suits reports whether a node could run on the host if that were empty.
 func (h *host) suits(shape Shape) bool {
-	return !h.gone && h.open && h.has(shape.Executor) && shape.Need.Fits(h.capacity)
+	return !h.gone && h.open && shape.on(h.executors) && shape.Need.Fits(h.capacity)
 }
 
 // grid files the hosts of one kind (executors, free GPUs) by what they have free: 64 rows
@@ -273,7 +271,7 @@ func (s *State) unfile(i int32) {
 // with little, else one that has much.
 func (s *State) search(c Shape, pack bool) int32 {
 	for _, g := range s.grids {
-		if g.gpu < c.Need.GPU || g.rows == 0 || !slices.Contains(g.executors, c.Executor) {
+		if g.gpu < c.Need.GPU || g.rows == 0 || !c.on(g.executors) {
 			continue
 		}
 		row, col := cellOf(c.Need)

@@ -36,6 +36,7 @@ const (
 type Shape struct {
 	Need     resource.Vector
 	Executor string
+	Wants    string // attributes of the host, such as "arch=ARM64 gpu=A100|V100"; "" = any
 }
 
 // Placement gives a unit its place.

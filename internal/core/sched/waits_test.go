@@ -73,6 +73,9 @@ var situations = []struct {
 		s.SetHost("h0", resource.Vector{MilliVCPU: 4000, MemoryMiB: 1000, GPU: 1}, []string{sched.Process})
 		takes(s, 1, sched.Demand{Shape: sched.Shape{Need: resource.Vector{MilliVCPU: 1000, GPU: 1}, Executor: sched.Process}})
 	}, sched.CodeCapacity, "GPU: asked 1, available 0", 1},
+	{"no host has what it requires", sched.Demand{Shape: sched.Shape{Need: vector(1000, 1), Executor: sched.Process, Wants: "arch=ARM64 gpu=A100|V100"}}, func(s *sched.State) {
+		s.SetHost("h0", vector(4000, 1000), []string{sched.Process, "arch=ARM64", "gpu=T4"})
+	}, sched.CodeConstraint, "wants hosts with arch=ARM64 gpu=A100|V100, and of the 1 that could run it none is so: gpu=A100|V100 is missing", 1},
 	{"vCPUs busy", demand(2), func(s *sched.State) { takes(s, 1, demand(3)) }, sched.CodeCapacity, "hosts are busy: VCPU: asked 2.0, available 1.0", 1},
 	{"memory busy", sched.Demand{Shape: sched.Shape{Need: vector(1000, 600), Executor: sched.Process}}, func(s *sched.State) {
 		takes(s, 1, sched.Demand{Shape: sched.Shape{Need: vector(1000, 600), Executor: sched.Process}})

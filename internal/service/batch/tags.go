@@ -22,6 +22,7 @@ const (
 	quotaShareTag = "drover:quota-share" // job: the quota share of its queue that it belongs to
 	afterTag      = "drover:after"       // job: success, any or failure of the jobs that it depends on
 	maximumTag    = "drover:max-running" // array job, queue: how many of its units may run together
+	requiresTag   = "drover:requires"    // job: attributes that its host must have
 	onMemoryTag   = "drover:on-oom"      // job: grow = retry with more memory after running out of it
 	hostJobsTag   = "drover:host-jobs"   // compute environment: image host is allowed
 )
@@ -50,7 +51,7 @@ func readJobTags(spec *job.Spec, tags map[string]string) error {
 	if len(tags) == 0 {
 		return nil
 	}
-	if err := checkTags(tags, []string{stageTag, job.InputsTag, job.OutputsTag, tokenTag, quotaShareTag, afterTag, maximumTag, onMemoryTag}); err != nil {
+	if err := checkTags(tags, []string{stageTag, job.InputsTag, job.OutputsTag, tokenTag, quotaShareTag, afterTag, maximumTag, onMemoryTag, requiresTag}); err != nil {
 		return err
 	}
 	if stage, ok := tags[stageTag]; ok {
@@ -139,6 +140,11 @@ func readBehaviour(spec *job.Spec, tags map[string]string) (err error) {
 	}
 	if spec.MaxRunning > 0 && spec.Size == 0 {
 		return invalid("tag %s on a job is for array jobs: give arrayProperties, or tag the job queue", maximumTag)
+	}
+	if v, ok := tags[requiresTag]; ok {
+		if spec.Requires, err = job.ParseRequires(v); err != nil {
+			return err
+		}
 	}
 	if v, ok := tags[onMemoryTag]; ok {
 		if v != "grow" {

@@ -417,6 +417,8 @@ func TestBadEnvironmentsAndQueues(t *testing.T) {
 		"state \"OPEN\" must be":                      func(in *batch.CreateJobQueueInput) { in.State = "OPEN" },
 		"drover:max-running must be a number above 0": func(in *batch.CreateJobQueueInput) { in.Tags = map[string]string{"drover:max-running": "0"} },
 		"drover:policy must be":                       func(in *batch.CreateJobQueueInput) { in.Tags = map[string]string{"drover:policy": "magic"} },
+		"drover:preemptible must be":                  func(in *batch.CreateJobQueueInput) { in.Tags = map[string]string{"drover:preemptible": "maybe"} },
+		"drover:preempt-after must be":                func(in *batch.CreateJobQueueInput) { in.Tags = map[string]string{"drover:preempt-after": "-1"} },
 		"drover:weight must be":                       func(in *batch.CreateJobQueueInput) { in.Tags = map[string]string{"drover:weight": "-1"} },
 		"drover:max-overtake must be":                 func(in *batch.CreateJobQueueInput) { in.Tags = map[string]string{"drover:max-overtake": "soon"} },
 		"not one that drover knows":                   func(in *batch.CreateJobQueueInput) { in.Tags = map[string]string{"drover:token": "1"} },

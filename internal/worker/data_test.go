@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"drover/internal/core/job"
+	"drover/internal/link"
 	"drover/internal/worker"
 )
 
@@ -162,5 +163,30 @@ func TestCacheIsSharedWhileItFills(t *testing.T) {
 	}
 	if n := r.s3.bytesSent(); n != int64(len(text)) {
 		t.Errorf("the object store sent %d bytes for 12 jobs, want %d", n, len(text))
+	}
+}
+
+// Inputs of drover map go the same way: large ones are kept, those that are used once are not.
+func TestMapUsesTheCache(t *testing.T) {
+	r := newRig(t)
+	r.run()
+	plan := r.plan(link.StagePlan{In: "s3://in/data/", Out: "s3://out/"}, r.item("large", strings.Repeat("x", 100<<10)), r.item("small", "y"))
+	for i, want := range []int64{100 << 10, 1} {
+		var sent []int64
+		for range 2 {
+			before := r.s3.bytesSent()
+			if x, _ := r.finish(r.staged(plan, int32(i), `cat "$1" > "$2"`, "{in}", "{out}")); !x.OK() || x.Usage.BytesIn != want {
+				t.Fatalf("%+v", x)
+			}
+			sent = append(sent, r.s3.bytesSent()-before)
+			r.next += 10 // the same item again is another attempt
+		}
+		again := sent[1]
+		if i == 0 && again != 0 || i == 1 && again != want {
+			t.Errorf("item %d: the object store sent %d bytes", i, sent)
+		}
+	}
+	if files, _ := filepath.Glob(filepath.Join(r.dir, "cache", "contents", "*")); len(files) != 1 {
+		t.Errorf("the cache holds %q", files)
 	}
 }

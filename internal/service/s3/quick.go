@@ -30,7 +30,7 @@ func (s *Service) quick(w http.ResponseWriter, r *http.Request, p *authz.Princip
 		path = "/" + bucket + path
 	}
 	bucket, key, ok := strings.Cut(strings.TrimPrefix(path, "/"), "/")
-	if !ok || key == "" || bucket == "" {
+	if !ok || key == "" || bucket == "" || s.mounts.of(bucket) != nil {
 		return false
 	}
 	key, err := url.PathUnescape(key)
@@ -51,6 +51,9 @@ func (s *Service) quick(w http.ResponseWriter, r *http.Request, p *authz.Princip
 	}
 	defer out.Body.Close()
 	w.Header()["X-Amz-Id-2"] = []string{requestID(w, r)}
+	if s.vault.seal != nil {
+		w.Header()[encryptionHeader] = []string{ownEncryption}
+	}
 	quickHeader(w.Header(), out)
 	w.WriteHeader(http.StatusOK)
 	c := calls.Get().(*call)

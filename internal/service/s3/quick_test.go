@@ -20,7 +20,21 @@ import (
 // A plain GET is answered without the library; what it answers is compared with the
 // library's answer to the same GET with a condition that always holds.
 func TestQuickAnswersLikeTheLibrary(t *testing.T) {
-	r := open(t, nil)
+	t.Run("plain", func(t *testing.T) { quickAnswers(t, open(t, nil)) })
+	t.Run("encrypted", func(t *testing.T) { quickAnswers(t, open(t, func(o *Options) { o.Seal = shift{} })) })
+}
+
+// shift is a Sealer for tests alone.
+type shift struct{}
+
+func (shift) Seal(_ string, plain []byte) ([]byte, error) {
+	return append([]byte("sealed"), plain...), nil
+}
+func (shift) Unseal(_ string, b []byte) ([]byte, error) {
+	return bytes.TrimPrefix(b, []byte("sealed")), nil
+}
+
+func quickAnswers(t *testing.T, r *rig) {
 	r.bucket("quick")
 	c, b := r.client, aws.String("quick")
 	put := func(in *awss3.PutObjectInput, body string) {

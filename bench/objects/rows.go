@@ -39,6 +39,9 @@ func (b *bench) launch() (*store, error) {
 
 func (b *bench) open(in *rig.Instance) (*store, error) {
 	text, err := os.ReadFile(filepath.Join(in.Data, "server.json"))
+	for end := time.Now().Add(10 * time.Second); err != nil && time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+		text, err = os.ReadFile(filepath.Join(in.Data, "server.json")) // it answers a moment before it is announced
+	}
 	if err != nil {
 		return nil, err
 	}

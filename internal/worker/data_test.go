@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"drover/internal/core/job"
 	"drover/internal/link"
@@ -188,5 +189,38 @@ func TestMapUsesTheCache(t *testing.T) {
 	}
 	if files, _ := filepath.Glob(filepath.Join(r.dir, "cache", "contents", "*")); len(files) != 1 {
 		t.Errorf("the cache holds %q", files)
+	}
+}
+
+// A job goes on without its worker, and the next worker stores what it declared. Both move its
+// data with the credentials that are for that, which the job does not get.
+func TestOutputsAreStoredByTheNextWorker(t *testing.T) {
+	r := newRig(t)
+	r.m.staging = func(l job.Lease) *link.Credentials {
+		return &link.Credentials{AccessKeyID: "ASIAMOVER", SecretAccessKey: "secret", SessionToken: "mover", Expires: time.Now().Add(time.Hour).UnixMicro()}
+	}
+	r.run()
+	gate := filepath.Join(t.TempDir(), "gate")
+	r.s3.put("raw/in", "input")
+	a := r.with("s3://raw/in", "s3://done/@job/@index=made", "while ! test -e "+gate+"; do sleep 0.05; done; tr a-z A-Z < in > made")
+	r.m.start(a)
+	r.m.is(t, "the job runs", func() bool { return r.m.started[a.Lease] > 0 })
+	if err := r.halt(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(gate, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r.run()
+	if x := r.m.exit(t, a.Lease); !x.OK() || x.Usage.BytesIn != 5 || x.Usage.BytesOut != 5 {
+		t.Errorf("%+v", x)
+	}
+	if got, _ := r.s3.get("done/" + a.ID.String() + "/1"); got != "INPUT" {
+		t.Errorf("the output is %q", got)
+	}
+	r.s3.mu.Lock()
+	defer r.s3.mu.Unlock()
+	if len(r.s3.tokens) != 2 || r.s3.tokens[0] != "mover" || r.s3.tokens[1] != "mover" {
+		t.Errorf("data was moved with %q", r.s3.tokens)
 	}
 }

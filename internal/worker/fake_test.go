@@ -62,7 +62,8 @@ type manager struct {
 	down     bool // every call fails
 	loseNext int  // so many reports are taken and then answered with an error
 	creds    func(job.Lease) *link.Credentials
-	asked    int // credentials requests
+	staging  func(job.Lease) *link.Credentials // nil: none
+	asked    int                               // credentials requests
 	endpoint string
 	twice    bool // each poll answers with everything again, whatever was acknowledged
 }
@@ -207,6 +208,9 @@ func (m *manager) Credentials(_ context.Context, r link.CredentialsRequest) (lin
 	var a link.CredentialsAnswer
 	for _, l := range r.Leases {
 		a.Credentials = append(a.Credentials, m.creds(l))
+		if m.staging != nil {
+			a.Staging = append(a.Staging, m.staging(l))
+		}
 	}
 	return a, nil
 }
@@ -228,8 +232,11 @@ func (m *manager) send(msg link.Message) {
 
 // start gives the worker an assignment.
 func (m *manager) start(a job.Assignment) {
-	c := m.creds(a.Lease)
-	m.send(link.Message{Start: &a, Credentials: c})
+	msg := link.Message{Start: &a, Credentials: m.creds(a.Lease)}
+	if m.staging != nil {
+		msg.Staging = m.staging(a.Lease)
+	}
+	m.send(msg)
 }
 
 // restart forgets the session, as a restarted manager does.

@@ -29,3 +29,4 @@ bench: build ## how fast it is here, as ratios to what this machine can do
 	go run ./bench/firstjob
 	go run ./bench/objects
 	go run ./bench/manager
+	go run ./bench/containers

@@ -84,7 +84,7 @@ type mountSuite struct {
 }
 
 func (m *mountSuite) objects(t *testing.T) {
-	for i, key := range []string{"plain", "dir/", "a//b", "../up", "ü ?&=+%", "x/./y"} {
+	for i, key := range []string{"plain", "dir/", "a//b", "ü ?&=+%", "..x/y.."} {
 		p := blobtest.Content(uint64(i), 1000*i)
 		_, err := m.c.PutObject(t.Context(), &awss3.PutObjectInput{Bucket: &m.b, Key: &key, Body: bytes.NewReader(p), ContentType: aws.String("text/x-odd"), Metadata: map[string]string{"colour": "blue"}})
 		if err != nil {
@@ -320,6 +320,15 @@ func (m *mountSuite) refusals(t *testing.T) {
 	_, err = m.c.ListObjectVersions(t.Context(), &awss3.ListObjectVersionsInput{Bucket: &m.b})
 	if apiCode(err) != "NotImplemented" {
 		t.Errorf("list of versions: %v", err)
+	}
+	for _, key := range []string{"../up", "x/./y", "deep/.."} {
+		if _, err := m.c.PutObject(t.Context(), &awss3.PutObjectInput{Bucket: &m.b, Key: &key, Body: strings.NewReader("x")}); apiCode(err) != "InvalidArgument" {
+			t.Errorf("put %q: %v", key, err)
+		}
+		ids := []types.ObjectIdentifier{{Key: &key}}
+		if _, err := m.c.DeleteObjects(t.Context(), &awss3.DeleteObjectsInput{Bucket: &m.b, Delete: &types.Delete{Objects: ids}}); apiCode(err) != "InvalidArgument" {
+			t.Errorf("delete-many %q: %v", key, err)
+		}
 	}
 	if _, err = m.c.DeleteBucket(t.Context(), &awss3.DeleteBucketInput{Bucket: &m.b}); apiCode(err) != "MethodNotAllowed" || !strings.Contains(err.Error(), "unmount") {
 		t.Errorf("delete of the bucket: %v", err)

@@ -66,7 +66,8 @@ type passage struct {
 	p     authz.Principal
 	key   string // plain
 	query url.Values
-	from  string // key of a copy's source
+	from  string   // key of a copy's source
+	many  []string // keys of a delete-many
 }
 
 // serveMount answers a request for a mounted bucket. done is false when it is to be answered
@@ -125,16 +126,39 @@ func (t *passage) read() error {
 		return fault.New(fault.NotBuilt, "NotImplemented", "The bucket %s passes through to %s, without versions: leave versionId out.", t.m.name, t.m.at.Place())
 	}
 	t.query.Del("versionId")
-	source := t.r.Header.Get("X-Amz-Copy-Source")
-	if source == "" {
-		return nil
+	if source := t.r.Header.Get("X-Amz-Copy-Source"); source != "" {
+		plain, err := url.PathUnescape(strings.TrimPrefix(source, "/"))
+		bucket, key, _ := strings.Cut(plain, "/")
+		if err != nil || bucket != t.m.name || strings.Contains(key, "?versionId=") {
+			return errCopyBetween()
+		}
+		t.from = key
 	}
-	plain, err := url.PathUnescape(strings.TrimPrefix(source, "/"))
-	bucket, key, _ := strings.Cut(plain, "/")
-	if err != nil || bucket != t.m.name || strings.Contains(key, "?versionId=") {
-		return errCopyBetween()
+	if t.in.operation == "DeleteObjects" {
+		var doc struct {
+			Object []struct{ Key string }
+		}
+		if err := xml.Unmarshal(t.in.Request.Body(), &doc); err != nil {
+			return errMalformed()
+		}
+		for _, o := range doc.Object {
+			t.many = append(t.many, o.Key)
+		}
 	}
-	t.from = key
+	return t.checkKeys()
+}
+
+// checkKeys refuses keys that are odd as paths. Keys are opaque here, but not every S3 keeps
+// them so: where one folds "..", a key would lead out of what a policy or the prefix allows.
+func (t *passage) checkKeys() error {
+	q := t.query
+	for _, key := range append([]string{t.key, t.from, q.Get("prefix"), q.Get("marker"), q.Get("start-after"), q.Get("key-marker")}, t.many...) {
+		for segment := range strings.SplitSeq(key, "/") {
+			if segment == "." || segment == ".." {
+				return fault.New(fault.Invalid, "InvalidArgument", "The key %q has a segment %q, which not every S3 takes as it is; mounted buckets have no such keys.", clipText(key), segment)
+			}
+		}
+	}
 	return nil
 }
 
@@ -155,14 +179,8 @@ func (t *passage) judge(action string) error {
 	case "ListObjects", "ListObjectsV2", "ListMultipartUploads":
 		return permit(action, bucket, wire.Conditions{"s3:prefix": {t.query.Get("prefix")}, "s3:delimiter": {t.query.Get("delimiter")}, "s3:max-keys": {t.query.Get("max-keys")}})
 	case "DeleteObjects":
-		var doc struct {
-			Object []struct{ Key string }
-		}
-		if err := xml.Unmarshal(t.in.Request.Body(), &doc); err != nil {
-			return errMalformed()
-		}
-		for _, o := range doc.Object {
-			if err := permit(action, bucket+"/"+o.Key); err != nil {
+		for _, key := range t.many {
+			if err := permit(action, bucket+"/"+key); err != nil {
 				return err
 			}
 		}

@@ -33,6 +33,8 @@ type Attempt struct {
 	Stdout      string        // file that gets standard output; "" = standard output is log
 	Note        []byte        // the worker's own words, given back at adoption
 
+	Tags map[string]string // shown with the container, for people and their tools
+
 	Container *job.Container // what the container is to be like; nil = nothing asked
 	Mounts    []Mount        // folders of the worker that a container sees; processes see the host's
 

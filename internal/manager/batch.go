@@ -52,6 +52,7 @@ type JobRow struct {
 	Begun      bool  // one of its units has a row of its own
 	Ready      int64 // when it, or its untouched children, became RUNNABLE
 	Stopped    int64
+	Changed    int64 // when one of its units last changed
 	Tags       map[string]string
 }
 

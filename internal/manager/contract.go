@@ -23,6 +23,7 @@ type View struct {
 	Unit     job.Unit  // status, reason, flags; of an array parent only these
 	Created  int64     // µs
 	Counts   *job.Counts
+	Changed  int64     // of an array parent: when Counts last changed (µs)
 	Attempts []Attempt // oldest first; the last one may be under way
 	Wait     *Wait     // why it waits, while it is RUNNABLE or PENDING; nil otherwise
 	Forecast *Forecast // when it will start and end, as far as that can be foreseen
@@ -94,6 +95,7 @@ type Summary struct {
 	Unit       job.Unit
 	Created    int64
 	Counts     *job.Counts
+	Changed    int64 // of an array parent: when Counts last changed (µs)
 }
 
 // Page is one page of a list.
@@ -113,7 +115,9 @@ type Transition struct {
 	Hi   int32      `json:"hi"`
 	From job.Status `json:"from"`
 	To   job.Status `json:"to"`
-	Why  string     `json:"why,omitempty"` // where the statuses do not say it: who was preempted for whom, by which rule
+	// Why says what the statuses do not: who was preempted for whom, by which rule; and of a
+	// step from RUNNABLE to RUNNABLE, which is none, why that unit blocks its queue.
+	Why string `json:"why,omitempty"`
 }
 
 // Report is the summary of one job for a person: what drover map prints at its end.

@@ -43,6 +43,7 @@ type Core struct {
 	shares      map[string]map[string]int // jobs that have not ended, by queue and share identifier
 	usage       map[UsageRow]int64        // Amount 0: what the batch under way adds
 	heads       map[string]head           // by queue
+	headsSeen   int64                     // when all of them were looked at (mono)
 	used        []*consumable             // resources of which units of the batch under way spent some
 	paces       paces                     // how long attempts ran, by job definition
 
@@ -76,6 +77,7 @@ type entry struct {
 	chained bool       // SEQUENTIAL
 	after   []waiter   // jobs that wait for this one
 	tags    map[string]string
+	changed int64 // when one of its units last changed (µs)
 	dirty   bool
 	endSeq  int64
 	endMono int64
@@ -215,6 +217,7 @@ func (e *entry) row() JobRow {
 		Key: e.spec.Key, Status: e.unit.Status, Reason: e.unit.StatusReason,
 		Cancelled: e.unit.Cancelled, Terminated: e.unit.Terminated, UserReason: e.unit.UserReason, Tags: e.tags,
 	}
+	r.Changed = e.changed
 	r.Ready, r.Begun = e.unit.Ready, e.unit.Attempt > 0
 	if e.unit.Status.Terminal() {
 		r.Stopped = e.unit.Stopped
@@ -236,6 +239,9 @@ func (c *Core) moved(e *entry, lo, hi int32, from, to job.Status, now Instant) {
 
 // movedFor is moved with the words that its statuses do not say.
 func (c *Core) movedFor(e *entry, lo, hi int32, from, to job.Status, why string, now Instant) {
+	if from != to {
+		e.changed = now.Wall
+	}
 	t := c.batch.Transitions
 	if n := len(t); n > 0 && lo > job.Whole {
 		// Children start and end in order most of the time: extend a run of the same step.

@@ -68,7 +68,11 @@ func (r *rig) settle() {
 		}
 		b := r.c.Take()
 		for _, m := range b.Transitions {
-			r.moves = append(r.moves, fmt.Sprintf("%d[%d-%d] %s>%s", m.Key, m.Lo, m.Hi, m.From, m.To))
+			move := fmt.Sprintf("%d[%d-%d] %s>%s", m.Key, m.Lo, m.Hi, m.From, m.To)
+			if m.From == m.To {
+				move += " " + m.Why
+			}
+			r.moves = append(r.moves, move)
 		}
 		for _, u := range b.Units {
 			r.units[fmt.Sprintf("%d:%d", u.Ref.Key, u.Ref.Index)] = u.Unit

@@ -229,7 +229,7 @@ func (c *Core) Tick(now Instant) {
 			c.dropHost(h, now)
 		}
 	}
-	c.limitWaits(now)
+	c.watchHeads(now)
 	n := 0
 	for n < len(c.ended) && c.ended[n].endSeq <= c.durable && now.Mono-c.ended[n].endMono > c.opt.KeepEnded {
 		e := c.ended[n]
@@ -295,7 +295,7 @@ func (c *Core) sendStart(e *entry, i int32) {
 	a := &job.Assignment{
 		Lease: u.Lease(job.Ref{Key: s.Key, Index: i}), ID: s.ID, Name: s.Name, Queue: s.Queue, Environment: u.Environment,
 		Definition: s.Definition, Image: s.Image, Command: s.Command, Variables: s.Environment, Need: e.need(i),
-		Size: s.Size, TimeoutSeconds: s.TimeoutSeconds, Container: s.Container, Pod: s.Pod, Stage: s.Stage, Inputs: s.Inputs, Outputs: s.Outputs, Submitter: s.Submitter, Log: u.Log,
+		Size: s.Size, TimeoutSeconds: s.TimeoutSeconds, Container: s.Container, Pod: s.Pod, Tags: s.TaskTags, Stage: s.Stage, Inputs: s.Inputs, Outputs: s.Outputs, Submitter: s.Submitter, Log: u.Log,
 	}
 	if n, ok := job.NodeOf(i); ok {
 		w := &s.Nodes.Of(n).Work

@@ -126,9 +126,9 @@ func (j *journal) lead(ctx context.Context) error {
 }
 
 const (
-	insertJob = `INSERT INTO jobs (key, id, name, queue, definition, share, token, size, created, spec, status, reason, base, base_reason, counts, flags, user_reason, ready, stopped, tags, nodes)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)`
-	updateJob = `UPDATE jobs SET status = $2, reason = $3, base = $4, base_reason = $5, counts = $6, flags = $7, user_reason = $8, ready = $9, stopped = $10, tags = $11 WHERE key = $1`
+	insertJob = `INSERT INTO jobs (key, id, name, queue, definition, share, token, size, created, spec, status, reason, base, base_reason, counts, flags, user_reason, ready, stopped, tags, changed, nodes)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22)`
+	updateJob = `UPDATE jobs SET status = $2, reason = $3, base = $4, base_reason = $5, counts = $6, flags = $7, user_reason = $8, ready = $9, stopped = $10, tags = $11, changed = $12 WHERE key = $1`
 
 	unitColumns = `job, idx, status, flags, reason, user_reason, ready, attempt, fence, host, environment, log, placed, started, stopped, why, ended, exit_code, exit_reason, cause, error_line, cpu_ms, peak_kib, bytes_in, bytes_out, cost_micros, memory, members, address, preempted`
 	unitValues  = `($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30)`
@@ -232,7 +232,7 @@ func flags(cancelled, terminated bool) int64 {
 	return f
 }
 
-func jobState(r *JobRow) [10]any {
+func jobState(r *JobRow) [11]any {
 	counts, _ := json.Marshal(r.Counts) // an array of integers always can be written
 	f := flags(r.Cancelled, r.Terminated)
 	if r.Begun {
@@ -243,7 +243,7 @@ func jobState(r *JobRow) [10]any {
 		t, _ := json.Marshal(r.Tags)
 		tags = string(t)
 	}
-	return [10]any{int64(r.Status), r.Reason, int64(r.Base), r.BaseReason, string(counts), f, r.UserReason, r.Ready, r.Stopped, tags}
+	return [11]any{int64(r.Status), r.Reason, int64(r.Base), r.BaseReason, string(counts), f, r.UserReason, r.Ready, r.Stopped, tags, r.Changed}
 }
 
 func writeUnit(tx *store.Tx, query string, r *UnitRow) error {

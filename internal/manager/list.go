@@ -61,7 +61,7 @@ func listQueue(tx *store.Tx, q ListQuery) (Page, error) {
 		}
 		add(`key `+cmp+` $%d`, k)
 	}
-	rows, err := tx.Query(fmt.Sprintf(`SELECT key, id, name, definition, share, size, nodes, created, status, reason, counts, ready, stopped FROM jobs WHERE %s ORDER BY key%s LIMIT %d`,
+	rows, err := tx.Query(fmt.Sprintf(`SELECT key, id, name, definition, share, size, nodes, created, status, reason, counts, ready, stopped, changed FROM jobs WHERE %s ORDER BY key%s LIMIT %d`,
 		strings.Join(where, " AND "), order, maxScan), args...)
 	if err != nil {
 		return p, err
@@ -78,7 +78,7 @@ func listQueue(tx *store.Tx, q ListQuery) (Page, error) {
 		var key, size, nodes, status int64
 		var id []byte
 		var counts string
-		if err := rows.Scan(&key, &id, &s.Name, &s.Definition, &s.Share, &size, &nodes, &s.Created, &status, &s.Unit.StatusReason, &counts, &s.Unit.Ready, &s.Unit.Stopped); err != nil {
+		if err := rows.Scan(&key, &id, &s.Name, &s.Definition, &s.Share, &size, &nodes, &s.Created, &status, &s.Unit.StatusReason, &counts, &s.Unit.Ready, &s.Unit.Stopped, &s.Changed); err != nil {
 			return p, err
 		}
 		last, scanned = key, scanned+1

@@ -11,7 +11,7 @@ import (
 	"drover/internal/store"
 )
 
-const jobColumns = `key, created, spec, status, reason, base, base_reason, counts, flags, user_reason, ready, stopped, tags`
+const jobColumns = `key, created, spec, status, reason, base, base_reason, counts, flags, user_reason, ready, stopped, tags, changed`
 
 // loadChunk is how many jobs a part of an image has.
 const loadChunk = 1000
@@ -217,10 +217,10 @@ func (d *loader) jobs(where string, args ...any) ([]Loaded, error) {
 
 // storedJob is the row of a job.
 type storedJob struct {
-	key, created, status, base, flags, ready, stopped int64
-	spec                                              []byte
-	reason, baseReason, counts, userReason            string
-	tags                                              *string
+	key, created, status, base, flags, ready, stopped, changed int64
+	spec                                                       []byte
+	reason, baseReason, counts, userReason                     string
+	tags                                                       *string
 }
 
 func (d *loader) rows(where string, args ...any) ([]storedJob, error) {
@@ -240,7 +240,7 @@ func (d *loader) rows(where string, args ...any) ([]storedJob, error) {
 }
 
 func (v *storedJob) scan(row store.Scanner) error {
-	return row.Scan(&v.key, &v.created, &v.spec, &v.status, &v.reason, &v.base, &v.baseReason, &v.counts, &v.flags, &v.userReason, &v.ready, &v.stopped, &v.tags)
+	return row.Scan(&v.key, &v.created, &v.spec, &v.status, &v.reason, &v.base, &v.baseReason, &v.counts, &v.flags, &v.userReason, &v.ready, &v.stopped, &v.tags, &v.changed)
 }
 
 // read makes out what is in rows.
@@ -280,7 +280,7 @@ func (d *loader) readOne(v *storedJob) (Loaded, error) {
 	l := Loaded{Created: v.created, Row: JobRow{
 		Key: job.Key(v.key), Status: job.Status(v.status), Reason: v.reason, Base: job.Status(v.base), BaseReason: v.baseReason,
 		Cancelled: v.flags&flagCancelled != 0, Terminated: v.flags&flagTerminated != 0, Begun: v.flags&flagBegun != 0,
-		UserReason: v.userReason, Ready: v.ready, Stopped: v.stopped,
+		UserReason: v.userReason, Ready: v.ready, Stopped: v.stopped, Changed: v.changed,
 	}}
 	var err error
 	if l.Spec, l.Common, err = d.specs.read(v.spec); err != nil {

@@ -90,7 +90,7 @@ func describe(tx *store.Tx, id job.ID, index int32) (View, bool, error) {
 	v := View{Key: s.Key, Spec: s, Index: index, Created: l.Created}
 	v.Unit = job.Unit{Status: r.Status, StatusReason: r.Reason, Cancelled: r.Cancelled, Terminated: r.Terminated, UserReason: r.UserReason, Ready: r.Ready, Stopped: r.Stopped}
 	if s.Size > 0 && index == job.Whole {
-		v.Counts = &r.Counts
+		v.Counts, v.Changed = &r.Counts, r.Changed
 		return v, true, nil
 	}
 	units, err := queryUnits(tx, `SELECT `+unitColumns+` FROM units WHERE job = $1 AND idx = $2`, int64(s.Key), int64(index))

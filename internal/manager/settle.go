@@ -64,6 +64,8 @@ func (e *entry) fate() (reason string, doomed bool) {
 	switch {
 	case e.doomed:
 		return job.ReasonDependency, true
+	case e.spec.Doom != "":
+		return e.spec.Doom, true
 	case e.spec.After == job.AfterFailure && e.open == 0 && !e.failure:
 		return job.ReasonNoFailure, true
 	}

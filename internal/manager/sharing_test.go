@@ -114,6 +114,64 @@ func TestTimeLimitAtTheHead(t *testing.T) {
 	}
 }
 
+// A queue whose first unit can never run is blocked at once, one that wants capacity after
+// ten minutes; each is told once.
+func TestBlockedQueueIsTold(t *testing.T) {
+	r := newRig(t, 2)
+	if err := r.c.CreateQueue(job.Queue{Name: "other", Enabled: true, Environments: []string{"local"}}); err != nil {
+		t.Fatal(err)
+	}
+	big, busy, waits := r.spec(0), r.spec(0), r.spec(0)
+	big.Queue, big.Need = "other", resource.Vector{MilliVCPU: 64_000, MemoryMiB: 1}
+	busy.Need.MilliVCPU, waits.Need.MilliVCPU = 2000, 2000
+	r.submit(busy, big, waits)
+	var told []string
+	tick := func(d int64) {
+		r.pass(d)
+		r.hello("h0", "b", 2, lease(1, job.Whole, 1)) // its lease must not run out
+		r.c.Tick(r.now)
+		r.settle()
+		told = nil
+		for _, m := range r.moves {
+			if strings.Contains(m, "RUNNABLE>RUNNABLE") {
+				told = append(told, m)
+			}
+		}
+	}
+	tick(second)
+	if len(told) != 1 || !strings.HasPrefix(told[0], "2[-1--1] RUNNABLE>RUNNABLE MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT - ") {
+		t.Fatalf("at first: %+v", told)
+	}
+	tick(590 * second)
+	if len(told) != 1 {
+		t.Fatalf("before the ten minutes are over: %+v", told)
+	}
+	tick(10 * second)
+	tick(600 * second)
+	if len(told) != 2 || !strings.HasPrefix(told[1], "3[-1--1] RUNNABLE>RUNNABLE CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY - ") {
+		t.Fatalf("after ten minutes: %+v", told)
+	}
+}
+
+// A job that AWS would find wrong after SubmitJob has answered fails at once, whatever it
+// waits for, and so do those that wait for it.
+func TestDoomedAtSubmission(t *testing.T) {
+	r := newRig(t, 2)
+	plain, array, after := r.spec(0), r.spec(3), r.spec(0)
+	plain.Doom, array.Doom = "too many tags", "too many tags"
+	r.submit(plain, array)
+	after.Dependencies = []job.Dependency{{Kind: job.AfterJob, ID: plain.ID}}
+	r.submit(after)
+	for k, want := range map[job.Key]string{1: "too many tags", 3: job.ReasonDependency} {
+		if got := r.rows[k]; got.Status != job.Failed || got.Reason != want {
+			t.Errorf("job %d is %s %q", k, got.Status, got.Reason)
+		}
+	}
+	if got := r.rows[2]; got.Status != job.Failed || got.Counts[job.Failed] != 3 {
+		t.Errorf("the array is %s %v", got.Status, got.Counts)
+	}
+}
+
 // What a share has used is in the rows, so that the next manager can go on with it.
 func TestUsageIsKept(t *testing.T) {
 	db := storetest.SQLite(t)

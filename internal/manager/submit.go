@@ -236,7 +236,7 @@ func (c *Core) link(e *entry) {
 // adopt puts a job from the journal into memory, without deciding anything.
 func (c *Core) adopt(l Loaded, now Instant) {
 	s := l.Spec
-	e := &entry{spec: s, common: l.Common, created: l.Created, tags: l.Row.Tags, why: l.Row.BaseReason}
+	e := &entry{spec: s, common: l.Common, created: l.Created, tags: l.Row.Tags, why: l.Row.BaseReason, changed: l.Row.Changed}
 	if e.common == "" {
 		e.common, _ = commonPart(s) // without it the job only takes more memory
 	}

@@ -26,6 +26,7 @@ type checker struct {
 	most     map[string]int64     // maxvCpus before the batch under way
 	ranks    map[string]int32     // of queues, before the batch under way
 	runs     map[int64]*execution // by nonce
+	told     map[string]told      // by queue
 	quiet    int                  // steps after which nothing was under way
 	promises []promise            // to units for which others were stopped
 }
@@ -51,7 +52,7 @@ type book struct {
 func newChecker(w *world) *checker {
 	return &checker{
 		w: w, plans: map[string]*plan{}, byKey: map[job.Key]*book{}, byID: map[job.ID]*book{},
-		hosts: map[string]*hostBook{}, used: map[string]int64{}, held: map[string]int64{}, taken: map[string]int64{}, most: map[string]int64{}, ranks: map[string]int32{}, runs: map[int64]*execution{},
+		hosts: map[string]*hostBook{}, used: map[string]int64{}, held: map[string]int64{}, taken: map[string]int64{}, most: map[string]int64{}, ranks: map[string]int32{}, runs: map[int64]*execution{}, told: map[string]told{},
 	}
 }
 
@@ -144,6 +145,41 @@ func (c *checker) created(s *job.Spec) {
 	c.w.stats.Units += int(max(s.Size, 1))
 }
 
+// blocked holds what is told of blocked queues against I23: the unit is RUNNABLE and has a
+// reason that AWS knows, and nobody hears the same again and again: what a manager that starts
+// anew tells once more, or that of a unit which was not the first for a while, is bounded.
+func (c *checker) blocked(b *book, t *manager.Transition) {
+	w := c.w
+	name := unitName(b.plan.name, job.Ref{Index: t.Lo})
+	if t.To != job.Runnable || t.Lo != t.Hi || *b.at(t.Lo) != job.Runnable {
+		w.broken("I23", "%s is %s and blocks its queue by a step from %s to %s", name, *b.at(t.Lo), t.From, t.To)
+	}
+	if !strings.HasPrefix(t.Why, "MISCONFIGURATION:") && !strings.HasPrefix(t.Why, "CAPACITY:") {
+		w.broken("I23", "%s blocks its queue because of %q", name, t.Why)
+	}
+	code, _, _ := strings.Cut(t.Why, " - ")
+	w.stats.Blocked++
+	now := told{ref: job.Ref{Key: t.Key, Index: t.Lo}, code: code, manager: w.servers, times: 1}
+	if last := c.told[b.plan.queue]; last.ref == now.ref && last.code == code && last.manager == now.manager {
+		now.times += last.times
+	}
+	if now.times > maxTold {
+		w.broken("I23", "that %s blocks queue %s was told %d times", name, b.plan.queue, now.times)
+	}
+	c.told[b.plan.queue] = now
+}
+
+// told is the last that was heard of a blocked queue.
+type told struct {
+	ref     job.Ref
+	code    string
+	manager int
+	times   int
+}
+
+// maxTold is how often the same may be told in one manager's life.
+const maxTold = 4
+
 // legal is the table of I4. A parent has a life of its own: it waits for its children.
 func legal(from, to job.Status, parent bool) bool {
 	switch {
@@ -174,6 +210,10 @@ func (c *checker) moved(t *manager.Transition) {
 	b := c.byKey[t.Key]
 	if b == nil || b.id != t.ID || t.Lo > t.Hi || int(t.Hi) >= len(b.children) {
 		c.w.broken("outbox", "a transition of units %d to %d of an unknown job %d", t.Lo, t.Hi, t.Key)
+	}
+	if t.From == t.To {
+		c.blocked(b, t)
+		return
 	}
 	for i := t.Lo; i <= t.Hi; i++ {
 		s := b.at(i)

@@ -40,6 +40,7 @@ const (
 	postFile        = "internal/manager/post.go"
 	settleFile      = "internal/manager/settle.go"
 	submitFile      = "internal/manager/submit.go"
+	waitsFile       = "internal/manager/waits.go"
 
 	startFence = "\tif ev.Fence != u.Fence {\n\t\treturn u, Stale(ev.Fence, u.Fence)\n\t}\n"
 	startState = "\tif !u.Status.Live() {\n\t\treturn u, Settled(ev.Fence)\n\t}\n\tif u.Status == Starting {\n\t\tu.Status, u.Started"
@@ -105,6 +106,8 @@ var mutants = []mutant{
 	{"the outbox does not say who was preempted", []edit{{coreFile, "if u.Preempted > before.Preempted {", "if false {"}}},
 	{"the history forgets what is given back", []edit{{tapeFile, "\tif !r.full {\n\t\tr.begin(opRelease)", "\tif false {\n\t\tr.begin(opRelease)"}}},
 	{"the history is not as old as the decisions", []edit{{tapeFile, "\tr.begin(opDecide)\n\tr.time(now)", "\tr.begin(opDecide)\n\tr.time(now - now%60_000_000)"}}},
+	{"a blocked queue is told at each look", []edit{{waitsFile, "\t\t\th.told = true\n", ""}}},
+	{"a queue is blocked for reasons of our own", []edit{{waitsFile, "strings.HasPrefix(code, \"MISCONFIGURATION:\") ||", "code != \"\" ||"}}},
 	{"a letter too many is acknowledged", []edit{{postFile, "b.letters[n].Seq <= ack {", "b.letters[n].Seq <= ack+1 {"}}},
 }
 

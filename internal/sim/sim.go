@@ -40,7 +40,7 @@ type Stats struct {
 	Replayed                                      int // starts that the recorded history gave again
 	Dropped, Duplicated, Compared, Retried, Ended int // Compared: Cores held against rebuilt ones
 	Gangs, Nodes                                  int // attempts of multi-node parallel jobs, and starts of nodes but the main ones
-	Preempted                                     int
+	Preempted, Blocked                            int
 }
 
 // Violation is a broken promise.
@@ -98,4 +98,5 @@ func (s *Stats) add(o Stats) {
 	s.Gangs += o.Gangs
 	s.Nodes += o.Nodes
 	s.Preempted += o.Preempted
+	s.Blocked += o.Blocked
 }

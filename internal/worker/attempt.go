@@ -506,7 +506,7 @@ func (w *worker) prepare(a *attempt) (executor.Attempt, *job.Exit) {
 		return executor.Attempt{}, nil
 	}
 	spec := executor.Attempt{
-		Lease: a.lease, Image: a.asg.Image, Command: a.asg.Command, Need: a.asg.Need,
+		Lease: a.lease, Image: a.asg.Image, Command: a.asg.Command, Need: a.asg.Need, Tags: a.asg.Tags,
 		Name: a.asg.UnitName(), Dir: f.work(), Timeout: time.Duration(a.asg.TimeoutSeconds) * time.Second,
 	}
 	if a.asg.Stage != "" {

@@ -59,6 +59,7 @@ type taskMetadata struct {
 	KnownStatus   string              `json:"KnownStatus"`
 	Containers    []containerMetadata `json:"Containers"`
 	LaunchType    string              `json:"LaunchType"`
+	TaskTags      map[string]string   `json:"TaskTags,omitempty"`
 }
 
 // container is the metadata of one container: of a pod the one with this number.
@@ -87,7 +88,7 @@ func (m metadata) task() taskMetadata {
 	}
 	return taskMetadata{
 		Cluster: m.asg.Environment, TaskARN: task, Family: family, Revision: revision,
-		DesiredStatus: "RUNNING", KnownStatus: "RUNNING", LaunchType: "EC2", Containers: list,
+		DesiredStatus: "RUNNING", KnownStatus: "RUNNING", LaunchType: "EC2", TaskTags: m.asg.Tags, Containers: list,
 	}
 }
 

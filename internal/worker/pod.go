@@ -50,7 +50,7 @@ func (w *worker) memberSpec(m *member) (*executor.Attempt, error) {
 	c := &p.Members[m.index]
 	spec := &executor.Attempt{
 		Lease: a.lease, Member: int32(m.index), Name: a.asg.UnitName(), Image: c.Image, Command: c.Command,
-		Need: c.Need, Dir: a.folder.work(), Container: c.Container,
+		Need: c.Need, Tags: a.asg.Tags, Dir: a.folder.work(), Container: c.Container,
 	}
 	if a.asg.Seat != nil {
 		w.seat(a, spec)

@@ -76,26 +76,27 @@ type Lease struct {
 // Assignment is a lease with all that a worker needs to run the attempt.
 type Assignment struct {
 	Lease
-	ID             ID              `json:"id"`
-	Name           string          `json:"name"`
-	Queue          string          `json:"queue"`
-	Environment    string          `json:"environment"` // compute environment
-	Definition     string          `json:"definition"`  // "name:revision"
-	Image          string          `json:"image"`
-	Command        []string        `json:"command,omitempty"`
-	Variables      []Variable      `json:"variables,omitempty"`
-	Need           resource.Vector `json:"need"`
-	Size           int32           `json:"size,omitempty"`   // children of the array, as the job is told
-	Number         *int32          `json:"number,omitempty"` // of the child, as the job is told, where it is not Ref.Index: in a retry
-	TimeoutSeconds int32           `json:"timeoutSeconds,omitempty"`
-	Container      *Container      `json:"container,omitempty"` // as in Spec; shared, never written to
-	Pod            *Pod            `json:"pod,omitempty"`       // as in Spec; shared, never written to
-	Seat           *Seat           `json:"seat,omitempty"`      // of a node of a multi-node parallel job
-	Stage          string          `json:"stage,omitempty"`
-	Inputs         string          `json:"inputs,omitempty"`
-	Outputs        string          `json:"outputs,omitempty"`
-	Submitter      *Submitter      `json:"-"`   // of no concern to the worker, which gets credentials
-	Log            string          `json:"log"` // log stream in group /aws/batch/job
+	ID             ID                `json:"id"`
+	Name           string            `json:"name"`
+	Queue          string            `json:"queue"`
+	Environment    string            `json:"environment"` // compute environment
+	Definition     string            `json:"definition"`  // "name:revision"
+	Image          string            `json:"image"`
+	Command        []string          `json:"command,omitempty"`
+	Variables      []Variable        `json:"variables,omitempty"`
+	Need           resource.Vector   `json:"need"`
+	Size           int32             `json:"size,omitempty"`   // children of the array, as the job is told
+	Number         *int32            `json:"number,omitempty"` // of the child, as the job is told, where it is not Ref.Index: in a retry
+	TimeoutSeconds int32             `json:"timeoutSeconds,omitempty"`
+	Container      *Container        `json:"container,omitempty"` // as in Spec; shared, never written to
+	Pod            *Pod              `json:"pod,omitempty"`       // as in Spec; shared, never written to
+	Tags           map[string]string `json:"tags,omitempty"`      // propagated to the containers
+	Seat           *Seat             `json:"seat,omitempty"`      // of a node of a multi-node parallel job
+	Stage          string            `json:"stage,omitempty"`
+	Inputs         string            `json:"inputs,omitempty"`
+	Outputs        string            `json:"outputs,omitempty"`
+	Submitter      *Submitter        `json:"-"`   // of no concern to the worker, which gets credentials
+	Log            string            `json:"log"` // log stream in group /aws/batch/job
 }
 
 // Moves reports whether the worker moves data for the attempt.

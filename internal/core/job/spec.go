@@ -101,6 +101,8 @@ type Spec struct {
 	Parameters     map[string]string `json:"parameters,omitempty"`
 	Tags           map[string]string `json:"tags,omitempty"`
 	PropagateTags  bool              `json:"propagateTags,omitempty"`
+	TaskTags       map[string]string `json:"taskTags,omitempty"` // what PropagateTags gives the attempts: the definition's and the job's own
+	Doom           string            `json:"doom,omitempty"`     // why it fails as soon as it is there: what AWS finds after SubmitJob has answered
 	Share          string            `json:"share,omitempty"`
 	Priority       int32             `json:"priority,omitempty"`
 	QuotaShare     string            `json:"quotaShare,omitempty"`  // from the tag drover:quota-share

@@ -180,13 +180,14 @@ func TestIsolation(t *testing.T) {
 	// Docker's own a80425fb without bit 13, NET_RAW.
 	d.good(d.attempt("caps"), "CapEff: 00000000a80405fb\nNoNewPrivs: 1\n")
 	a := d.attempt("sleep=1m")
+	a.Tags = map[string]string{"team": "x"}
 	h := d.start(a)
 	found, err := d.api.ContainerList(d.ctx(), client.ContainerListOptions{Filters: client.Filters{}.Add("label", "drover.host="+d.name)})
 	if err != nil || len(found.Items) != 1 {
 		t.Fatal(found, err)
 	}
 	labels := found.Items[0].Labels
-	if labels["drover.job"] != "job-id" || labels["drover.lease"] != "1/-1/1/2/0" {
+	if labels["drover.job"] != "job-id" || labels["drover.lease"] != "1/-1/1/2/0" || labels["drover.tag.team"] != "x" {
 		t.Errorf("labels %v", labels)
 	}
 	c, err := d.api.ContainerInspect(d.ctx(), found.Items[0].ID, client.ContainerInspectOptions{})

@@ -22,6 +22,7 @@ const (
 	labelHost  = "drover.host"
 	labelLease = "drover.lease" // unit key/index, attempt, fence, member
 	labelJob   = "drover.job"
+	labelTag   = "drover.tag." // and the name of a tag that was propagated
 )
 
 const maxPIDs = 4096
@@ -92,6 +93,9 @@ func (x *Executor) spec(a executor.Attempt, i *image, s said, network container.
 	config := &container.Config{
 		Image: i.id, Cmd: a.Command, Env: a.Environment, WorkingDir: a.BoxDir,
 		Labels: map[string]string{labelHost: x.opts.Host, labelJob: a.Name, labelLease: leaseLabel(a.ID())},
+	}
+	for name, value := range a.Tags {
+		config.Labels[labelTag+name] = value
 	}
 	if a.Stdin != "" || a.Stdout != "" {
 		program, err := x.redirection(config, a, i)

@@ -41,6 +41,12 @@ type world struct {
 
 func newWorld(t testing.TB, limits job.Limits) *world {
 	t.Helper()
+	return newWorldOf(t, limits, nil)
+}
+
+// newWorldOf is newWorld with somebody who knows roles.
+func newWorldOf(t testing.TB, limits job.Limits, roles service.Roles) *world {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	m, err := manager.Open(ctx, storetest.SQLite(t), manager.DefaultOptions(), slog.New(slog.DiscardHandler))
 	if err != nil {
@@ -57,7 +63,7 @@ func newWorld(t testing.TB, limits job.Limits) *world {
 	if err := service.EnsureDefaults(ctx, m, 16); err != nil {
 		t.Fatal(err)
 	}
-	s := service.New(service.Options{Manager: m, Account: account, Region: "drover-1", Limits: limits})
+	s := service.New(service.Options{Manager: m, Account: account, Region: "drover-1", Limits: limits, Roles: roles})
 	root := sigv4.Credentials{AccessKey: "AKIATESTTESTTESTTEST", Secret: "secret"}
 	mux := wire.NewMux(wire.MuxOptions{Account: account, DefaultRegion: "drover-1", Auth: &sigv4.Verifier{Keys: keys.Root(root, account)}})
 	mux.Add(s.Wire())

@@ -21,7 +21,8 @@ const (
 	eventsRead = 1000 // rows of the outbox looked at
 )
 
-// event is a state change in the shape that EventBridge gives to those of AWS Batch.
+// event is a state change, or that a queue is blocked, in the shape that EventBridge gives to
+// those of AWS Batch.
 type event struct {
 	Version    string          `json:"version"`
 	ID         string          `json:"id"`
@@ -147,11 +148,17 @@ func (s *Service) event(n names, m moment, d types.JobDetail) event {
 	var id job.ID
 	copy(id[:], sum[:])
 	id[6], id[8] = id[6]&0x0f|0x80, id[8]&0x3f|0x80 // a UUID of version 8: made from what it names
-	return event{
+	e := event{
 		Version: "0", ID: id.String(), DetailType: "Batch Job State Change", Source: "aws.batch",
 		Account: n.account, Region: n.region, Time: time.UnixMicro(m.At).UTC().Format(time.RFC3339),
-		Resources: []string{*d.JobArn}, Detail: compact(&d),
+		Resources: []string{*d.JobArn},
 	}
+	if m.From == m.To {
+		e.DetailType, e.Resources = "Batch Job Queue Blocked", append(e.Resources, *d.JobQueue)
+		d.StatusReason = &m.Why
+	}
+	e.Detail = compact(&d)
+	return e
 }
 
 // asOf takes out of a view what came after a transition.

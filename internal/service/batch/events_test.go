@@ -24,9 +24,9 @@ type told struct {
 	Region     string   `json:"region"`
 	Resources  []string `json:"resources"`
 	Detail     struct {
-		JobArn, JobName, JobID, JobQueue, Status, JobDefinition string
-		CreatedAt, StartedAt, StoppedAt                         int64
-		Attempts                                                []struct {
+		JobArn, JobName, JobID, JobQueue, Status, StatusReason, JobDefinition string
+		CreatedAt, StartedAt, StoppedAt                                       int64
+		Attempts                                                              []struct {
 			StartedAt, StoppedAt int64
 			Container            struct {
 				ExitCode *int32

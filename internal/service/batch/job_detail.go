@@ -129,7 +129,7 @@ func describeArray(v *manager.View) *types.ArrayPropertiesDetail {
 	case v.Index != job.Whole:
 		return &types.ArrayPropertiesDetail{Index: &v.Index}
 	}
-	return &types.ArrayPropertiesDetail{Size: &v.Spec.Size, StatusSummary: summary(v.Counts)}
+	return &types.ArrayPropertiesDetail{Size: &v.Spec.Size, StatusSummary: summary(v.Counts), StatusSummaryLastUpdatedAt: millis(v.Changed)}
 }
 
 // summary writes how many children are in each status: always all seven, as AWS does.

@@ -3,6 +3,7 @@ package batch_test
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"drover/internal/core/job"
 
@@ -123,6 +124,10 @@ func TestArray(t *testing.T) {
 		t.Errorf("child: %+v", d)
 	}
 	d = w.describe(t, id)
+	if at := aws.ToInt64(d.ArrayProperties.StatusSummaryLastUpdatedAt); at < *d.CreatedAt || at > time.Now().UnixMilli() {
+		t.Errorf("statusSummaryLastUpdatedAt is %d", at)
+	}
+	d.ArrayProperties.StatusSummaryLastUpdatedAt = nil
 	diff(t, "array", d.ArrayProperties, &types.ArrayPropertiesDetail{Size: aws.Int32(3), StatusSummary: map[string]int32{
 		"SUBMITTED": 0, "PENDING": 0, "RUNNABLE": 0, "STARTING": 1, "RUNNING": 1, "SUCCEEDED": 0, "FAILED": 1,
 	}})

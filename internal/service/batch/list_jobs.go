@@ -169,7 +169,7 @@ func summarize(n names, j *manager.Summary) types.JobSummary {
 	case j.Index != job.Whole:
 		out.ArrayProperties = &types.ArrayPropertiesSummary{Index: &j.Index}
 	case j.Size > 0:
-		out.ArrayProperties = &types.ArrayPropertiesSummary{Size: &j.Size, StatusSummary: summary(j.Counts)}
+		out.ArrayProperties = &types.ArrayPropertiesSummary{Size: &j.Size, StatusSummary: summary(j.Counts), StatusSummaryLastUpdatedAt: millis(j.Changed)}
 	}
 	return out
 }

@@ -153,6 +153,16 @@ func (s *Service) permitDefinition(ctx context.Context, d *job.Definition) error
 	return wire.Permit(ctx, "batch:SubmitJob", s.names.definitionARN(job.Revision(d.Name, d.Revision)))
 }
 
+// ownRole reports whether an ARN could be that of a role of this account.
+func (s *Service) ownRole(ref string) bool {
+	a, ok := arn.Parse(ref)
+	if !ok || a.Service != "iam" || a.Account != s.names.account {
+		return false
+	}
+	kind, name := a.Kind()
+	return kind == "role" && name != ""
+}
+
 // passRolesOf is passRoles for whatever a registration names roles in.
 func (s *Service) passRolesOf(ctx context.Context, in *batch.RegisterJobDefinitionInput) error {
 	if in.NodeProperties != nil {
@@ -176,7 +186,7 @@ func (s *Service) passNodeRoles(ctx context.Context, p *types.NodeProperties) er
 }
 
 // passRoles asks whether the caller may hand the roles of a container to its jobs: whoever
-// may run a job with a role may do all that the role may. The roles must exist.
+// may run a job with a role may do all that the role may. The role of a job must exist.
 func (s *Service) passRoles(ctx context.Context, c *types.ContainerProperties) error {
 	if c == nil {
 		return nil
@@ -197,6 +207,9 @@ func (s *Service) passRoles(ctx context.Context, c *types.ContainerProperties) e
 		}
 		if err := s.roles.CheckJobRole(ctx, role); err != nil {
 			f := fault.From(err)
+			if r.member == "executionRoleArn" && f.Kind == fault.NotFound && s.ownRole(role) {
+				continue // nobody acts as it here: the worker fetches image and secrets by itself
+			}
 			if f.Kind != fault.NotFound && f.Kind != fault.Invalid && f.Kind != fault.Denied {
 				return clientError(err)
 			}

@@ -74,6 +74,7 @@ func (s *Service) SubmitJob(ctx context.Context, in *batch.SubmitJobInput) (*bat
 		return nil, err
 	}
 	spec.Tags = maps.Clone(in.Tags)
+	propagate(spec, p.def.Tags)
 	spec.Submitter = submitter(ctx, spec)
 	receipts, err := s.m.Submit(ctx, []*job.Spec{spec})
 	if err != nil {

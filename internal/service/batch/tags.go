@@ -2,6 +2,7 @@ package batch
 
 import (
 	"context"
+	"maps"
 	"net/url"
 	"slices"
 	"strconv"
@@ -77,6 +78,23 @@ func readJobTags(spec *job.Spec, tags map[string]string) error {
 		spec.QuotaShare = share
 	}
 	return readBehaviour(spec, tags)
+}
+
+// propagate puts the tags that the job's attempts get together: the definition's, over which
+// the job's own win. AWS finds out that there are too many when the job was accepted.
+func propagate(spec *job.Spec, definition map[string]string) {
+	if !spec.PropagateTags || len(definition)+len(spec.Tags) == 0 {
+		return
+	}
+	spec.TaskTags = maps.Clone(definition)
+	if spec.TaskTags == nil {
+		spec.TaskTags = map[string]string{}
+	}
+	maps.Copy(spec.TaskTags, spec.Tags)
+	if n := len(spec.TaskTags); n > job.MaxTags {
+		spec.Doom = "The job's tags cannot be propagated: job and job definition have " + strconv.Itoa(n) + " together, at most " + strconv.Itoa(job.MaxTags) + " are allowed"
+		spec.TaskTags = nil
+	}
 }
 
 // readData reads what objects a job needs and makes.

@@ -55,7 +55,9 @@ func (m *Manager) Run(ctx context.Context) error {
 		case <-tick.C:
 			m.desk.Tick(m.instant())
 		case cmd := <-commands:
-			m.take(cmd)
+			if err := m.take(ctx, cmd); err != nil {
+				return err
+			}
 		case <-idle:
 		}
 		m.decide()
@@ -70,18 +72,25 @@ func spent() func() bool {
 	return func() bool { return time.Since(start) > roundTime }
 }
 
-// take runs a command and whatever else has queued behind it.
-func (m *Manager) take(cmd Command) {
+// take runs a command and whatever else has queued behind it. Who sends one may know already
+// that a batch was refused: then it must find the Core that begins again from the disk.
+func (m *Manager) take(ctx context.Context, cmd Command) error {
 	over := spent()
 	for n := 1; ; n++ {
+		for m.refused.Load() {
+			if err := m.settled(ctx, <-m.outcomes); err != nil {
+				cmd.Answer(err)
+				return err
+			}
+		}
 		m.desk.Take(cmd, m.instant())
 		if n == maxCommands || over() {
-			return
+			return nil
 		}
 		select {
 		case cmd = <-m.commands:
 		default:
-			return
+			return nil
 		}
 	}
 }
@@ -92,6 +101,9 @@ func (m *Manager) decide() {
 		m.journal.Commit(b, func(err error) {
 			if err == nil && len(b.Transitions) > 0 {
 				m.announce()
+			}
+			if err != nil {
+				m.refused.Store(true)
 			}
 			done(err)
 			m.outcomes <- outcome{b.Seq, err}
@@ -109,6 +121,7 @@ func (m *Manager) settled(ctx context.Context, o outcome) error {
 	if o.err == nil {
 		return nil
 	}
+	defer m.refused.Store(false)
 	if errors.Is(o.err, ErrReplaced) {
 		m.fall(o.err)
 		return o.err

@@ -34,6 +34,7 @@ type Manager struct {
 	commands chan Command
 	outcomes chan outcome
 	stopped  chan struct{}
+	refused  atomic.Bool // a batch was, and the loop has not heard of it yet
 
 	// Owned by the goroutine of Run.
 	desk *Desk
@@ -105,11 +106,18 @@ func (m *Manager) ask(ctx context.Context, fn func(c *Core)) error {
 	return m.send(ctx, func(c *Core, _ Instant) error { fn(c); return nil }, true)
 }
 
+// send runs fn on the Core. When ctx ends before the loop has taken the command up, it never
+// runs; after that the outcome is awaited, for what fn has captured is in use.
 func (m *Manager) send(ctx context.Context, fn func(c *Core, now Instant) error, now bool) error {
 	var result error
+	var fate atomic.Int32
 	done := make(chan error, 1)
 	cmd := Command{
-		Run: func(c *Core, at Instant) { result = fn(c, at) },
+		Run: func(c *Core, at Instant) {
+			if fate.CompareAndSwap(commandWaits, commandTaken) {
+				result = fn(c, at)
+			}
+		},
 		Answer: func(err error) {
 			if err == nil {
 				err = result
@@ -125,12 +133,21 @@ func (m *Manager) send(ctx context.Context, fn func(c *Core, now Instant) error,
 	case <-m.stopped:
 		return errStopping
 	}
+	cause := error(errStopping)
 	select {
 	case err := <-done:
 		return err
 	case <-ctx.Done():
-		return ctx.Err()
+		cause = ctx.Err()
 	case <-m.stopped:
+	}
+	if fate.CompareAndSwap(commandWaits, commandWithdrawn) {
+		return cause
+	}
+	select {
+	case err := <-done:
+		return err
+	case <-m.stopped: // the loop has answered what it had taken up
 		select {
 		case err := <-done:
 			return err
@@ -139,6 +156,13 @@ func (m *Manager) send(ctx context.Context, fn func(c *Core, now Instant) error,
 		}
 	}
 }
+
+// What becomes of a command between the one who sent it and the loop.
+const (
+	commandWaits = iota
+	commandTaken
+	commandWithdrawn
+)
 
 // announce wakes everybody who follows transitions.
 func (m *Manager) announce() {

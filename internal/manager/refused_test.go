@@ -2,8 +2,10 @@ package manager
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"path/filepath"
+	"runtime"
 	"sync/atomic"
 	"testing"
 
@@ -84,5 +86,48 @@ func TestRefusedBatch(t *testing.T) {
 	page, err := m.List(ctx, ListQuery{Queue: "default", Limit: 10})
 	if err != nil || len(page.Jobs) != 1 {
 		t.Errorf("after one refused and one accepted submission there are %d jobs, %v", len(page.Jobs), err)
+	}
+}
+
+// A command that its sender gave up before the loop took it never runs; one that was taken is
+// waited for, so that its sender sees what it did.
+func TestGivenUpCommands(t *testing.T) {
+	db, err := store.Open(t.Context(), filepath.Join(t.TempDir(), "drover.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	m, err := Open(t.Context(), db, DefaultOptions(), slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	gone, giveUp := context.WithCancel(t.Context())
+	ran := false
+	waits := make(chan error, 1)
+	go func() { waits <- m.ask(gone, func(*Core) { ran = true }) }() // nobody runs the loop yet
+	for len(m.commands) == 0 {
+		runtime.Gosched()
+	}
+	giveUp()
+	if err := <-waits; !errors.Is(err, context.Canceled) {
+		t.Fatalf("it was given up, and answered %v", err)
+	}
+
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- m.Run(ctx) }()
+	late, giveUp := context.WithCancel(t.Context())
+	begun, goOn := make(chan struct{}), make(chan struct{})
+	saw := 0
+	go func() { waits <- m.do(late, func(*Core, Instant) error { close(begun); <-goOn; saw++; return nil }) }()
+	<-begun
+	giveUp()
+	close(goOn)
+	if err := <-waits; err != nil || saw != 1 {
+		t.Errorf("a command that was under way: %v, %d", err, saw)
+	}
+	stop()
+	if err := <-done; err != nil || ran {
+		t.Errorf("the loop ended with %v; the command that was given up ran: %t", err, ran)
 	}
 }

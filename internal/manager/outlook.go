@@ -92,7 +92,7 @@ type queueRuns struct {
 // its timeout, else its queue's tag.
 func (c *Core) expectedRun(s *job.Spec, queue string, elapsed int64) forecast.Run {
 	limit := int64(s.TimeoutSeconds) * 1_000_000
-	if p := c.paces.by[s.Definition]; p != nil {
+	if p := c.paces.of(s); p != nil {
 		return forecast.Run{Micros: p.Expect(elapsed, s.TimeoutSeconds), Basis: forecast.History}
 	}
 	if limit > 0 {

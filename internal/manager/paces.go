@@ -3,6 +3,7 @@ package manager
 import (
 	"fmt"
 	"slices"
+	"strconv"
 
 	"drover/internal/core/forecast"
 	"drover/internal/core/job"
@@ -22,13 +23,14 @@ type pace struct {
 }
 
 // maxPaces is how many job definitions are remembered; the ones that ran long ago go first.
-const maxPaces = 4096
+const maxPaces = 8192
 
 // Pace is how long one attempt of a job definition held its place.
 type Pace struct {
 	Definition string
 	Micros     int64
 	Limit      int32 // its timeout (s); 0 = none
+	Kind       string
 }
 
 // heard takes note of an attempt that ended by itself.
@@ -37,6 +39,23 @@ func (p *paces) heard(s *job.Spec, u job.Unit, placed int64, now Instant) {
 		return
 	}
 	p.note(s.Definition, now.Wall-placed, s.TimeoutSeconds)
+	p.note(kind(s), now.Wall-placed, s.TimeoutSeconds)
+}
+
+// kind is jobs of one definition that ask for the same: they are more alike than others.
+func kind(s *job.Spec) string {
+	return s.Definition + " " + strconv.FormatInt(s.Need.MilliVCPU, 10) + " " + strconv.FormatInt(int64(s.TimeoutSeconds), 10)
+}
+
+// enough is how many attempts of a kind say more than all of its definition.
+const enough = 4
+
+// of gives what is known of jobs like this one; nil = nothing.
+func (p *paces) of(s *job.Spec) *pace {
+	if k := p.by[kind(s)]; k != nil && k.Known() >= enough {
+		return k
+	}
+	return p.by[s.Definition]
 }
 
 func (p *paces) note(definition string, micros int64, limit int32) {
@@ -73,6 +92,7 @@ func (p *paces) forget() {
 func (p *paces) load(rows []Pace) {
 	for _, r := range rows {
 		p.note(r.Definition, r.Micros, r.Limit)
+		p.note(r.Kind, r.Micros, r.Limit)
 	}
 }
 
@@ -105,7 +125,8 @@ func loadPaces(tx *store.Tx) ([]Pace, error) {
 		if err != nil {
 			return nil, fmt.Errorf("the stored job %d: %w", e.key, err)
 		}
-		e.pace.Limit = s.TimeoutSeconds
+		s.Definition = e.pace.Definition
+		e.pace.Limit, e.pace.Kind = s.TimeoutSeconds, kind(s)
 		jobs = append(jobs, e)
 	}
 	if err := rows.Err(); err != nil {

@@ -306,6 +306,9 @@ type ran struct{ millis, limit uint32 }
 
 const samples = 32
 
+// Known is how many are remembered.
+func (s *Sample) Known() int { return int(min(s.n, samples)) }
+
 // Note adds one that ran so long (µs) of at most limit seconds, 0 if there was no limit.
 func (s *Sample) Note(micros int64, limit int32) {
 	s.last[s.n%samples] = ran{uint32(min(max(micros/1000, 1), 1<<32-1)), uint32(max(limit, 0))}

@@ -251,3 +251,35 @@ func TestFromPresent(t *testing.T) {
 		t.Errorf("%s", svg)
 	}
 }
+
+// Whatever is typed is understood or refused, and a setup that was changed can be run.
+func FuzzApply(f *testing.F) {
+	for _, s := range []string{"add 2 c5.4xlarge at 0.68 after 2m", "add 1 hosts of 8 vcpus 32 GiB 1 gpus", "remove 1 c5.4xlarge, remove h", "max-vcpus replay 64, policy replay lxf, priority replay 7"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		s := replay.Setup{Image: replay.Single(sched.FIFO), Hosts: []replay.Host{{Name: "h", Capacity: resource.Vector{MilliVCPU: 16000, MemoryMiB: 32 << 10}}},
+			Jobs: []replay.Job{{Run: µs, MilliVCPU: 1000}}}
+		if replay.Apply(&s, text) != nil {
+			return
+		}
+		if _, err := replay.Simulate(s); err != nil && len(s.Hosts) < 1000 {
+			t.Fatalf("%q: %v", text, err)
+		}
+	})
+}
+
+// A cluster file is read or refused; one that is read has hosts, and queues on environments.
+func FuzzReadCluster(f *testing.F) {
+	f.Add("pools:\n  - {count: 2, type: c5.large, price: 1}\nqueues:\n  - {name: a, fair-share: {weights: {x: 1}}}\n")
+	f.Add("pools:\n  - {vcpus: 1, memory: 3 GiB, start: 5m}\ntokens:\n  t: {total: 3}\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		c, err := replay.ReadCluster(strings.NewReader(text))
+		if err != nil {
+			return
+		}
+		if img := c.Image(""); len(c.Pools) == 0 || len(img.Queues) == 0 || len(img.Queues[0].Environments) == 0 {
+			t.Fatalf("%q: %+v", text, c)
+		}
+	})
+}

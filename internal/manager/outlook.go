@@ -12,10 +12,10 @@ import (
 
 // Bounds of a forecast.
 const (
-	aheadRecords  = 20_000                // records of a queue's FIFO that are looked at, each
-	knownRecords  = 20_000                // records of which the run time is looked up, in all
-	outlookSteps  = 500                   // between looks at the clock
-	outlookTime   = 60 * time.Millisecond // that looking ahead may take
+	aheadRecords  = 10_000                // records of a queue's FIFO that are looked at, each
+	knownRecords  = 5_000                 // records of which the run time is looked up, in all
+	outlookSteps  = 200                   // between looks at the clock
+	outlookTime   = 50 * time.Millisecond // that looking ahead may take
 	outlookKept   = 2 * time.Second       // that a forecast is shown again, at least
 	outlookShare  = 20                    // and so many times as long as it took, so that the loop stays free
 	otherwiseMost = 64                    // records of a queue that stand for the rest of it

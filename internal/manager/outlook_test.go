@@ -144,8 +144,8 @@ func TestOutlookOfMany(t *testing.T) {
 	in := c.Outlook(now)
 	copied := time.Since(start)
 	o := forecast.New(in)
-	for begun := time.Now(); !o.Done && time.Since(begun) < 60*time.Millisecond; {
-		o.Run(500)
+	for begun := time.Now(); !o.Done && time.Since(begun) < 50*time.Millisecond; {
+		o.Run(200)
 	}
 	all := time.Since(start)
 	e, ok := o.Unit(job.Ref{Key: 1000, Index: job.Whole}, true)

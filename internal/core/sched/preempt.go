@@ -30,6 +30,7 @@ type Preemption struct {
 // and no round comes sooner than that after the last one.
 const (
 	roundUnits = 4
+	roundHosts = 10_000 // that a round looks at, again for each unit: the others are the next one's
 	roundEvery = second / 10
 	roundIdle  = second       // after a round in which nothing was stopped
 	maxVictims = 64           // for one unit
@@ -51,14 +52,33 @@ func (s *State) preempt() []Preemption {
 	if !s.contested() {
 		return nil
 	}
-	var out []Preemption
+	out, all := s.round()
+	s.preemptAt = s.now + roundIdle
+	if len(out) > 0 || !all {
+		s.preemptAt = s.now + roundEvery
+	}
+	s.due = min(s.due, s.preemptAt)
+	return out
+}
+
+// round makes room for a few units. It goes on where the last one had to stop; all says that
+// it came to the end.
+func (s *State) round() (out []Preemption, all bool) {
 	left := min(roundUnits, max(roundUnits, len(s.byID)/50)-s.making)
+	tries, at := max(1, min(roundUnits, roundHosts/max(len(s.byID), 1))), 0
 	for _, q := range s.queues {
 		if q.waiting == 0 || left <= 0 || !s.mayStop(q) {
 			continue
 		}
 		for _, f := range s.fronts(q) {
+			if at++; at <= s.tried {
+				continue
+			}
 			for left > 0 && f.share.fifos[f.class].atLeast(s, s.makingFor(f.share, f.class)+1) {
+				if tries--; tries < 0 {
+					s.tried = at - 1
+					return out, false
+				}
 				set := s.roomMade(q, f.share, f.class)
 				if len(set) == 0 {
 					break
@@ -68,12 +88,8 @@ func (s *State) preempt() []Preemption {
 			}
 		}
 	}
-	s.preemptAt = s.now + roundIdle
-	if len(out) > 0 {
-		s.preemptAt = s.now + roundEvery
-	}
-	s.due = min(s.due, s.preemptAt)
-	return out
+	s.tried = 0
+	return out, true
 }
 
 // contested reports whether any queue may stop what runs.

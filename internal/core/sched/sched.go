@@ -86,6 +86,7 @@ type State struct {
 	holds     []*hold
 	making    int   // of them, those for which others are stopped
 	preemptAt int64 // when room may be made again
+	tried     int   // units for which the last round of preemption looked for victims in vain
 	yielding  int   // queues whose units may be stopped for others
 	waiting   int64
 	now       int64 // µs

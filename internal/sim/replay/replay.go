@@ -148,6 +148,7 @@ type ending struct {
 	at, seq int64
 	host    string
 	lease   job.Lease
+	stopped bool // to make room for another: it begins again
 }
 
 type endHeap []ending
@@ -287,7 +288,7 @@ func (w *Run) know(known []Known) error {
 	for _, l := range w.setup.Image.Jobs {
 		for _, u := range l.Units {
 			if i, ok := w.refs[whole(u.Ref)]; ok && u.Status.Live() && u.Host != "" {
-				heap.Push(&w.ends, ending{max(w.Out[i].Start+w.Jobs[i].Run, 1), int64(i), u.Host, u.Lease(u.Ref)})
+				heap.Push(&w.ends, ending{max(w.Out[i].Start+w.Jobs[i].Run, 1), int64(i), u.Host, u.Lease(u.Ref), false})
 			}
 		}
 	}
@@ -389,12 +390,16 @@ func (w *Run) decide() {
 		b := w.core.Take()
 		w.core.Committed(b.Seq)
 		for _, s := range b.Sends {
+			if s.Stop != nil {
+				w.stop(s.Stop.Lease)
+				continue
+			}
 			if s.Start == nil {
 				continue
 			}
 			i := w.place(s.Start.Ref)
 			w.Out[i] = Outcome{Start: w.now, Host: w.hostAt[s.Host], State: Started}
-			heap.Push(&w.ends, ending{w.now + w.Jobs[i].Run, int64(i), s.Host, s.Start.Lease})
+			heap.Push(&w.ends, ending{w.now + w.Jobs[i].Run, int64(i), s.Host, s.Start.Lease, false})
 		}
 		if placed < atOnce && !w.core.Busy() {
 			break
@@ -405,9 +410,26 @@ func (w *Run) decide() {
 	}
 }
 
+// stop ends an attempt at once, as its worker would.
+func (w *Run) stop(l job.Lease) {
+	i := slices.IndexFunc(w.ends, func(e ending) bool { return e.lease == l })
+	if i < 0 {
+		return // it is about to end by itself
+	}
+	e := heap.Remove(&w.ends, i).(ending)
+	e.at, e.stopped = w.now, true
+	heap.Push(&w.ends, e)
+}
+
 // end reports that an attempt ran and ended.
 func (w *Run) end(e ending) error {
 	i := w.place(e.lease.Ref)
+	if e.stopped {
+		code := int32(143)
+		r := job.Report{Lease: e.lease, Started: true, Exit: &job.Exit{Code: &code, Cause: job.CauseTerminated}, At: w.start + w.now}
+		_, err := w.core.Report(e.host, session, []job.Report{r}, w.instant())
+		return err
+	}
 	if w.Out[i].State == Started {
 		w.Out[i].State = Ended
 	}

@@ -82,7 +82,15 @@ func (h *host) inspect() map[string]int {
 	}
 }
 
-func TestContract(t *testing.T) {
+func TestContract(t *testing.T) { contract(t) }
+
+// TestContractOnPodman is the same, on the other engine that serves the API.
+func TestContractOnPodman(t *testing.T) {
+	t.Setenv("DOCKER_HOST", dockertest.Podman(t))
+	contract(t)
+}
+
+func contract(t *testing.T) {
 	image := dockertest.HostImage(t, dockertest.Engine(t))
 	executortest.Run(t, func(t *testing.T) executortest.Subject {
 		h := newHost(t)

@@ -191,7 +191,7 @@ func (x *Executor) Start(ctx context.Context, a executor.Attempt, out executor.O
 	h := newHandle(x, nil, out)
 	x.handles[k] = h // reserves the lease
 	x.mu.Unlock()
-	s := said{Lease: a.Lease, Member: a.Member, Name: a.Name, Container: x.containerName(a.Lease), Note: a.Note, Timeout: a.Timeout}
+	s := said{Lease: a.Lease, Member: a.Member, Name: a.Name, Container: x.containerName(a.Lease), Note: a.Note, Timeout: a.Timeout, MemoryMiB: a.Need.MemoryMiB}
 	if a.Shared != nil {
 		s.Pod = s.Container
 		s.Container += fmt.Sprintf("-%d", a.Member)

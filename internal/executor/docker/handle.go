@@ -292,6 +292,7 @@ func (h *handle) watch(ask bool) {
 	default:
 		exit, at, regular := h.judge(state)
 		exit.Usage = h.x.used(h.name)
+		h.overMemory(&exit)
 		h.finish(exit, at, regular)
 	}
 }
@@ -408,6 +409,18 @@ func (h *handle) judge(s *container.State) (exit job.Exit, at time.Time, regular
 		exit.Cause = job.CauseExit
 	}
 	return exit, at, true
+}
+
+// overMemory words the end of a container that Podman says nothing of: with control groups of
+// version 1 it does not tell who was killed for memory. Who was killed, and had come to its
+// limit, was.
+func (h *handle) overMemory(x *job.Exit) {
+	h.x.mu.Lock()
+	podman := h.x.podman
+	h.x.mu.Unlock()
+	if limit := h.rec.get().MemoryMiB << 10; podman && x.Cause == job.CauseSignal && *x.Code == 137 && limit > 0 && x.Usage.PeakMemKiB >= limit {
+		x.Cause, x.Reason = job.CauseMemory, job.ReasonMemory
+	}
 }
 
 // signalled reports whether an exit code is that of a signal which programs do not use as

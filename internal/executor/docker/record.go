@@ -42,6 +42,7 @@ type said struct {
 	Container string        `json:"container"` // its name at the engine
 	Note      []byte        `json:"note,omitempty"`
 	Timeout   time.Duration `json:"timeout,omitempty"`
+	MemoryMiB int64         `json:"memoryMiB,omitempty"`
 	Started   int64         `json:"started,omitempty"` // µs; 0 = not known to run
 	Address   string        `json:"address,omitempty"` // on its network, where that was asked for
 	Stop      job.Cause     `json:"stop,omitempty"`    // it was asked to end

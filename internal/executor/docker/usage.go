@@ -104,6 +104,10 @@ func (g *groups) remove(name string) (err error) {
 		}
 	}
 	for _, dir := range dirs {
+		below, _ := filepath.Glob(filepath.Join(dir, "*", "cgroup.procs")) // Podman leaves its own behind
+		for _, b := range below {
+			_ = os.Remove(filepath.Dir(b)) // what is not empty makes the next fail
+		}
 		if e := os.Remove(dir); e != nil && !errors.Is(e, fs.ErrNotExist) {
 			err = errors.Join(err, e)
 		}

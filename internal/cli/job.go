@@ -74,6 +74,9 @@ func printJob(out io.Writer, v *native.GetJobViewOutput, now time.Time) error {
 	row("queue", "%s", v.Queue)
 	row("definition", "%s, image %s", v.Definition, v.Image)
 	row("command", "%s", shellLine(v.Command))
+	if v.Nodes > 0 {
+		row("nodes", "%d; this is the main one, %s#%d", v.Nodes, v.Job, v.MainNode)
+	}
 	row("needs", "%g vCPU, %d MiB", float64(v.MilliVcpu)/1000, v.MemoryMiB)
 	if v.MaxAttempts > 1 || v.Timeout > 0 {
 		limits := counted(int64(v.MaxAttempts), "attempt")

@@ -150,7 +150,7 @@ func (c *Core) applyNode(e *entry, n int32, ev job.Event, now Instant) (job.Chan
 	}
 	main := n == e.spec.Nodes.Main
 	if main && ch.Moved() && ch.To == job.Running {
-		if _, err := c.apply(e, job.Whole, job.Event{Kind: job.Start, Fence: e.unit.Fence, At: e.nodes[n].Started}, now); err != nil {
+		if _, err := c.apply(e, job.Whole, job.Event{Kind: job.Start, Fence: e.unit.Fence, At: e.nodes[n].Started, Address: e.nodes[n].Address}, now); err != nil {
 			return ch, err
 		}
 		for o := range e.nodes {

@@ -137,7 +137,7 @@ func sameRequest(a, b *job.Spec) bool {
 		a.Need == b.Need && a.Image == b.Image && slices.Equal(a.Command, b.Command) && slices.Equal(a.Environment, b.Environment) &&
 		a.Retry.Attempts == b.Retry.Attempts && slices.Equal(a.Retry.Rules, b.Retry.Rules) && a.TimeoutSeconds == b.TimeoutSeconds &&
 		slices.EqualFunc(a.Dependencies, b.Dependencies, func(x, y job.Dependency) bool { return x.Kind == y.Kind && x.ID == y.ID }) &&
-		a.Share == b.Share && a.Priority == b.Priority && a.Stage == b.Stage && a.QuotaShare == b.QuotaShare && a.After == b.After && a.MaxRunning == b.MaxRunning && a.GrowMemory == b.GrowMemory && a.Requires == b.Requires && slices.Equal(a.Consumables, b.Consumables) &&
+		a.Share == b.Share && a.Priority == b.Priority && a.Stage == b.Stage && a.QuotaShare == b.QuotaShare && a.After == b.After && a.MaxRunning == b.MaxRunning && a.GrowMemory == b.GrowMemory && a.Requires == b.Requires && reflect.DeepEqual(a.Nodes, b.Nodes) && slices.Equal(a.Consumables, b.Consumables) &&
 		a.Inputs == b.Inputs && a.Outputs == b.Outputs && a.Submitter.Same(b.Submitter) && reflect.DeepEqual(a.Pod, b.Pod)
 }
 

@@ -263,7 +263,10 @@ func TestBadSubmissions(t *testing.T) {
 			in.ContainerOverrides = &types.ContainerOverrides{ResourceRequirements: []types.ResourceRequirement{{Type: "gpu", Value: aws.String("0")}}}
 		},
 		"Job cannot have more than 10000 dependencies": func(in *batch.SubmitJobInput) { in.DependsOn = make([]types.JobDependency, 10_001) },
-		"Job size must be less than 1024 KiB":          func(in *batch.SubmitJobInput) { in.Parameters = map[string]string{"p": strings.Repeat("x", 1<<20)} },
+		"Job size must be less than 1024": func(in *batch.SubmitJobInput) {
+			in.NodeOverrides = &types.NodeOverrides{NodePropertyOverrides: []types.NodePropertyOverride{{TargetNodes: aws.String("0:"), ContainerOverrides: &types.ContainerOverrides{Command: []string{strings.Repeat("x", 1<<20)}}}}}
+		},
+		"Job size must be less than 1024 KiB": func(in *batch.SubmitJobInput) { in.Parameters = map[string]string{"p": strings.Repeat("x", 1<<20)} },
 	} {
 		in := &batch.SubmitJobInput{JobName: aws.String("j"), JobQueue: aws.String("default"), JobDefinition: aws.String("d")}
 		change(in)

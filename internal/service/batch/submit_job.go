@@ -137,12 +137,10 @@ func textBytes(in *batch.SubmitJobInput) int {
 	for i := range in.DependsOn {
 		n += len(aws.ToString(in.DependsOn[i].JobId)) + 2*around
 	}
-	if o := in.ContainerOverrides; o != nil {
-		for _, w := range o.Command {
-			n += len(w) + around
-		}
-		for i := range o.Environment {
-			n += len(aws.ToString(o.Environment[i].Name)) + len(aws.ToString(o.Environment[i].Value)) + 2*around
+	n += overrideBytes(in.ContainerOverrides)
+	if o := in.NodeOverrides; o != nil {
+		for i := range o.NodePropertyOverrides {
+			n += 4*around + overrideBytes(o.NodePropertyOverrides[i].ContainerOverrides)
 		}
 	}
 	if r := in.RetryStrategy; r != nil {
@@ -151,6 +149,20 @@ func textBytes(in *batch.SubmitJobInput) int {
 		}
 	}
 	return n + len(*in.JobQueue) + len(*in.JobDefinition)
+}
+
+func overrideBytes(o *types.ContainerOverrides) (n int) {
+	const around = 16
+	if o == nil {
+		return 0
+	}
+	for _, w := range o.Command {
+		n += len(w) + around
+	}
+	for i := range o.Environment {
+		n += len(aws.ToString(o.Environment[i].Name)) + len(aws.ToString(o.Environment[i].Value)) + 2*around
+	}
+	return n
 }
 
 func (s *Service) submitQueue(ctx context.Context, n names, ref string) (job.Queue, error) {

@@ -24,6 +24,8 @@ type GetJobViewOutput struct {
 	Reason      string            `json:"reason,omitempty"` // statusReason
 	Size        int32             `json:"size"`             // children, of an array
 	Counts      *Counts           `json:"counts,omitempty"`
+	Nodes       int32             `json:"nodes,omitempty"`    // of a multi-node parallel job
+	MainNode    int32             `json:"mainNode,omitempty"` // and which of them decides
 	Created     int64             `json:"created"`
 	Ready       int64             `json:"ready"` // when it became RUNNABLE; 0 = with its array, or not yet
 	Started     int64             `json:"started"`
@@ -88,7 +90,7 @@ type Wait struct {
 
 var _ = wire.Op(Ops, "GetJobView", (*Service).GetJobView, path("getjobview"), wire.Required("Job"))
 
-// GetJobView describes one job or array child with all its attempts and, while it waits,
+// GetJobView describes one job, array child or node with all its attempts and, while it waits,
 // the reason; until it has ended also with a forecast.
 func (s *Service) GetJobView(ctx context.Context, in *GetJobViewInput) (*GetJobViewOutput, error) {
 	if _, _, err := unit(*in.Job); err != nil {
@@ -118,6 +120,14 @@ func view(v *manager.View) *GetJobViewOutput {
 	}
 	if v.Index == job.Whole {
 		out.Size = v.Spec.Size
+	}
+	if n := v.Spec.Nodes; n != nil {
+		if node, ok := job.NodeOf(v.Index); ok {
+			g := n.Of(node)
+			out.Image, out.Command, out.MilliVcpu, out.MemoryMiB = g.Image, g.Command, g.Need.MilliVCPU, g.Need.MemoryMiB
+		} else {
+			out.Nodes, out.MainNode = n.Count, n.Main
+		}
 	}
 	if v.Counts != nil {
 		c := counts(v.Counts)

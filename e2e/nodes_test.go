@@ -74,6 +74,7 @@ func TestMPI(t *testing.T) {
 		}
 		call[batch.RegisterJobDefinitionOutput](s, "RegisterJobDefinition", &batch.RegisterJobDefinitionInput{
 			JobDefinitionName: aws.String("mpi"), Type: types.JobDefinitionTypeMultinode,
+			RetryStrategy:  &types.RetryStrategy{Attempts: aws.Int32(10)}, // MPICH 4.0 over UCX's TCP may fail in MPI_Finalize, without drover too
 			NodeProperties: &types.NodeProperties{NumNodes: aws.Int32(4), MainNode: aws.Int32(0), NodeRangeProperties: []types.NodeRangeProperty{{TargetNodes: aws.String("0:3"), Container: c}}},
 		})
 		id := *call[batch.SubmitJobOutput](s, "SubmitJob", &batch.SubmitJobInput{JobName: aws.String("ring"), JobQueue: aws.String("default"), JobDefinition: aws.String("mpi")}).JobId

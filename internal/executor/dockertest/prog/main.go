@@ -5,6 +5,7 @@
 //	env=NAME        prints the variable
 //	read=FILE       prints the file
 //	write=FILE      writes "written" to it
+//	await=FILE      waits until the file is there
 //	upper           copies standard input to standard output in capitals
 //	get=URL         prints the answer; with the variable AUTH as its authorization
 //	serve=ADDRESS   answers "hello" there from now on
@@ -67,6 +68,8 @@ func act(do, arg string) error {
 		return err
 	case "write":
 		return os.WriteFile(arg, []byte("written"), 0o644)
+	case "await":
+		await(arg)
 	case "upper":
 		b, err := io.ReadAll(os.Stdin)
 		if err != nil {
@@ -138,18 +141,22 @@ func act(do, arg string) error {
 	return nil
 }
 
+func await(file string) {
+	for {
+		if _, err := os.Stat(file); err == nil {
+			return
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+}
+
 func flood(mib string) error {
 	n, err := strconv.Atoi(mib)
 	if err != nil {
 		return err
 	}
 	for i := range n {
-		for {
-			if _, err := os.Stat(filepath.Join(os.Getenv("GATE"), strconv.Itoa(i))); err == nil {
-				break
-			}
-			time.Sleep(5 * time.Millisecond)
-		}
+		await(filepath.Join(os.Getenv("GATE"), strconv.Itoa(i)))
 		var b bytes.Buffer
 		for k := range 1 << 14 {
 			fmt.Fprintf(&b, "%063d\n", i<<14+k)

@@ -1,0 +1,29 @@
+package e2e
+
+import (
+	"os/exec"
+	"testing"
+
+	"drover/internal/executor/dockertest"
+)
+
+// What boto3 sees of jobs of several containers, as processes and in containers: an init
+// container, an essential one that waits for it, and a sidecar that is stopped at the end.
+func TestBoto3Pods(t *testing.T) {
+	python := pythonWith(t, "boto3")
+	run := func(t *testing.T, s *server, words ...string) {
+		t.Helper()
+		cmd := exec.Command(python, append([]string{"testdata/boto3_pods.py"}, words...)...)
+		cmd.Env = s.env()
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+	}
+	t.Run("processes", func(t *testing.T) {
+		run(t, serve(t), "host", ".", dockertest.Static(t))
+	})
+	t.Run("containers", func(t *testing.T) {
+		loadProg(t, dockertest.Engine(t))
+		run(t, withContainers(t), progImage, "/shared")
+	})
+}

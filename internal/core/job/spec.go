@@ -180,8 +180,9 @@ type Environment struct {
 	Managed      bool              `json:"managed"`
 	Enabled      bool              `json:"enabled"`
 	MaxMilliVCPU int64             `json:"maxMilliVcpu"`
-	HostJobs     bool              `json:"hostJobs"`       // image "host" is allowed (tag drover:host-jobs)
-	Spot         bool              `json:"spot,omitempty"` // its capacity may be taken away: what runs there is preempted first
+	HostJobs     bool              `json:"hostJobs"`        // image "host" is allowed (tag drover:host-jobs)
+	Spot         bool              `json:"spot,omitempty"`  // its capacity may be taken away: what runs there is preempted first
+	Types        []string          `json:"types,omitempty"` // instance types and families of its hosts; none, or optimal = any
 	Tags         map[string]string `json:"tags,omitempty"`
 	Detail       json.RawMessage   `json:"detail,omitempty"`
 }

@@ -2,6 +2,7 @@ package sched
 
 import (
 	"math"
+	"slices"
 
 	"drover/internal/core/job"
 )
@@ -467,23 +468,26 @@ func (s *State) place(q *queue, sh *share, c int32, own *hold) (Placement, bool)
 		sh.blocked.add(c)
 		return Placement{}, false
 	}
-	e := s.room(q, k, own)
+	e := s.room(q, k, own, q.envs)
+	for e != nil && !s.find(q, c, e, own) {
+		if e.wants == "" { // on no host at all
+			s.wide.remove(c)
+			s.near.remove(c)
+			return Placement{}, false
+		}
+		e = s.room(q, k, own, q.envs[slices.Index(q.envs, e)+1:])
+	}
 	if e == nil {
 		q.blocked.add(c)
-		return Placement{}, false
-	}
-	if !s.find(q, c, e.pack, own) {
-		s.wide.remove(c)
-		s.near.remove(c)
 		return Placement{}, false
 	}
 	return s.start(q, sh, c, e, own), true
 }
 
-// room is the first environment of the queue that takes a unit of the class.
-func (s *State) room(q *queue, c *class, own *hold) *environment {
+// room is the first of some environments of the queue that takes a unit of the class.
+func (s *State) room(q *queue, c *class, own *hold, envs []*environment) *environment {
 	need := c.whole.MilliVCPU
-	for _, e := range q.envs {
+	for _, e := range envs {
 		if !e.takes(c) || e.used+need > e.MaxMilliVCPU || q.fair != nil && e.used+need > q.ceiling(e.MaxMilliVCPU, s.now) {
 			if q.fair != nil && q.fair.ComputeReservation > 0 {
 				s.due = min(s.due, s.now+10*second) // shares stop being active as time passes
@@ -502,13 +506,13 @@ func (e *environment) takes(c *class) bool {
 	return e.Enabled && !e.gone && (e.HostJobs || !c.uses(Process))
 }
 
-// find chooses the hosts of a unit, into s.found.
-func (s *State) find(q *queue, c int32, pack bool, own *hold) bool {
+// find chooses the hosts of a unit in an environment, into s.found.
+func (s *State) find(q *queue, c int32, e *environment, own *hold) bool {
 	if s.classes[c].Nodes > 1 {
-		return s.findGang(q, c, pack, own)
+		return s.findGang(q, c, e, own)
 	}
 	s.found = s.found[:0]
-	i := s.findOne(q, c, s.classes[c].sections[0].Shape, pack, own)
+	i := s.findOne(q, c, s.classes[c].sections[0].Shape, e, own)
 	if i < 0 {
 		return false
 	}
@@ -517,15 +521,15 @@ func (s *State) find(q *queue, c int32, pack bool, own *hold) bool {
 }
 
 // findOne chooses a host for one node of a class, which the gang does not have yet.
-func (s *State) findOne(q *queue, c int32, shape Shape, pack bool, own *hold) int32 {
+func (s *State) findOne(q *queue, c int32, shape Shape, e *environment, own *hold) int32 {
 	k := &s.classes[c]
 	best := int32(-1)
 	consider := func(i int32) {
 		h := &s.hosts[i]
-		if !h.open || h.gone || h.picked != 0 || !shape.Need.Fits(h.free) || !shape.on(h.executors) || !s.yields(i, q, k, shape.Need, own) {
+		if !h.open || h.gone || h.picked != 0 || !shape.Need.Fits(h.free) || !e.has(&shape, h.executors) || !s.yields(i, q, k, shape.Need, own) {
 			return
 		}
-		if best < 0 || pack && h.free.MilliVCPU < s.hosts[best].free.MilliVCPU || !pack && h.free.MilliVCPU > s.hosts[best].free.MilliVCPU {
+		if best < 0 || e.pack && h.free.MilliVCPU < s.hosts[best].free.MilliVCPU || !e.pack && h.free.MilliVCPU > s.hosts[best].free.MilliVCPU {
 			best = i
 		}
 	}
@@ -544,7 +548,7 @@ func (s *State) findOne(q *queue, c int32, shape Shape, pack bool, own *hold) in
 			consider(i)
 		}
 	case wide:
-		if i := s.search(shape, pack); i >= 0 {
+		if i := s.search(shape, e); i >= 0 {
 			return i
 		}
 		for _, h := range s.holds {

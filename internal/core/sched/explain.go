@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 
 	"drover/internal/core/job"
 	"drover/internal/core/resource"
@@ -174,21 +175,21 @@ func (x *asking) check(name string) (Reason, int) {
 	case v > e.MaxMilliVCPU:
 		return because(CodeEnvironment, "asked %s vCPUs, compute environment %s has maxvCpus %s", resource.FormatVCPU(v), name, resource.FormatVCPU(e.MaxMilliVCPU)).remedy("ask for less or raise maxvCpus"), 2
 	}
-	if r, n := x.hosts(); n > 0 {
+	if r, n := x.hosts(e); n > 0 {
 		return r, n
 	}
 	return x.room(e)
 }
 
-// hosts looks for hosts that could run the unit if they were empty.
-func (x *asking) hosts() (Reason, int) {
+// hosts looks for hosts of an environment that could run the unit if they were empty.
+func (x *asking) hosts(e *environment) (Reason, int) {
 	for _, g := range x.class.sections {
-		if r, n := x.able(g.Shape); n > 0 {
+		if r, n := x.able(g.Shape, e); n > 0 {
 			return r, n
 		}
 	}
 	if nodes := x.class.Nodes; nodes > 1 {
-		if seats := x.s.seats(x.class, x.s.empty, nil); seats < nodes {
+		if seats := x.s.seats(x.class, e, x.s.empty, nil); seats < nodes {
 			return because(CodeGang, "the job needs %d nodes at once, the connected hosts have room for %d", nodes, seats).remedy("add hosts, or ask for fewer or smaller nodes"), 5
 		}
 	}
@@ -196,9 +197,9 @@ func (x *asking) hosts() (Reason, int) {
 }
 
 // able looks for a host that could run a unit, or a node of one, if it were empty.
-func (x *asking) able(shape Shape) (Reason, int) {
-	var open, able, alike, large int
-	var unmet string // a term that a host lacks
+func (x *asking) able(shape Shape, e *environment) (Reason, int) {
+	var open, able, alike, inside, large int
+	var missed, barred string // a term that a host lacks, of the job's and of the environment's
 	var widest resource.Vector
 	need := shape.Need
 	for _, i := range x.s.byID {
@@ -212,10 +213,15 @@ func (x *asking) able(shape Shape) (Reason, int) {
 		}
 		able++
 		if term := shape.unmet(h.executors); term != "" {
-			unmet = term
+			missed = term
 			continue
 		}
 		alike++
+		if term := unmet(e.wants, h.executors); term != "" {
+			barred = term
+			continue
+		}
+		inside++
 		if need.Fits(h.capacity) {
 			large++
 		}
@@ -231,7 +237,9 @@ func (x *asking) able(shape Shape) (Reason, int) {
 	case able == 0:
 		return because(CodeNoHost, "no connected host runs processes").remedy("start one with drover worker"), 4
 	case alike == 0:
-		return because(CodeConstraint, "the job wants hosts with %s, and of the %d that could run it none is so: %s is missing", shape.Wants, able, unmet).remedy("add such a host (drover worker --attribute), or ask for another"), 5
+		return because(CodeConstraint, "the job wants hosts with %s, and of the %d that could run it none is so: %s is missing", shape.Wants, able, missed).remedy("add such a host (drover worker --attribute), or ask for another"), 5
+	case inside == 0:
+		return because(CodeConstraint, "compute environment %s has hosts with %s only, and of the %d that could run the job none is so: %s is missing", e.Name, plainly(e.wants), alike, plainly(barred)).remedy("add such a host (drover worker --attribute), or change the instance types or the tag drover:requires of the compute environment"), 5
 	case large == 0:
 		missing := need.Missing(widest)
 		if missing == "" {
@@ -258,9 +266,9 @@ func (x *asking) room(e *environment) (Reason, int) {
 		return because(CodeHold, "the free vCPUs of compute environment %s are kept for job queue %s, whose first job asks %s", e.Name, h.queue.Name, vcpu(s.classes[h.class].whole.MilliVCPU)).remedy("wait for that job to start, or give this one a timeout, so that it may go first"), 7
 	}
 	if c.Nodes > 1 {
-		return x.gang()
+		return x.gang(e)
 	}
-	free, fits, held := x.free()
+	free, fits, held := x.free(e)
 	switch {
 	case fits:
 		return x.turn()
@@ -280,9 +288,9 @@ func behind(s *State, held *hold, milliVCPU int64) (Reason, int) {
 }
 
 // gang looks how many nodes have room now, and how many would have if nothing were kept.
-func (x *asking) gang() (Reason, int) {
+func (x *asking) gang(e *environment) (Reason, int) {
 	var held *hold
-	seats := x.s.seats(x.class, func(i int32) (resource.Vector, bool) {
+	seats := x.s.seats(x.class, e, func(i int32) (resource.Vector, bool) {
 		h := &x.s.hosts[i]
 		if h.hold != nil && !x.mine(h.hold) && !h.hold.over(x.s, x.queue, x.class) {
 			held = h.hold
@@ -295,7 +303,7 @@ func (x *asking) gang() (Reason, int) {
 		return x.turn()
 	}
 	if held != nil {
-		all := x.s.seats(x.class, func(i int32) (resource.Vector, bool) {
+		all := x.s.seats(x.class, e, func(i int32) (resource.Vector, bool) {
 			return x.s.hosts[i].free, x.s.hosts[i].open && !x.s.hosts[i].gone
 		}, nil)
 		if all >= nodes {
@@ -311,11 +319,11 @@ func (x *asking) mine(h *hold) bool {
 }
 
 // free looks for a host on which the unit fits now, and finds what is kept for others there.
-func (x *asking) free() (widest resource.Vector, fits bool, held *hold) {
+func (x *asking) free(e *environment) (widest resource.Vector, fits bool, held *hold) {
 	shape := x.class.sections[0].Shape
 	for _, i := range x.s.byID {
 		h := &x.s.hosts[i]
-		if !h.open || !shape.on(h.executors) || !shape.Need.Fits(h.capacity) {
+		if !h.open || !e.has(&shape, h.executors) || !shape.Need.Fits(h.capacity) {
 			continue
 		}
 		if shape.Need.Fits(h.free) {
@@ -351,3 +359,6 @@ func (x *asking) turn() (Reason, int) {
 	}
 	return because(CodeNext, "there is room; the job is next to be placed"), 8
 }
+
+// plainly gives what an environment wants of its hosts in words for people.
+func plainly(terms string) string { return strings.ReplaceAll(terms, "?=", "=") }

@@ -109,13 +109,13 @@ type pick struct {
 // a host of its own while there is one, then it shares one that the gang has already. Nodes
 // that ask for different things may not find a place that way and do in another: they are
 // then seated as Explain does.
-func (s *State) findGang(q *queue, c int32, pack bool, own *hold) bool {
+func (s *State) findGang(q *queue, c int32, e *environment, own *hold) bool {
 	k := &s.classes[c]
 	s.found = append(s.found[:0], make([]int32, k.Nodes)...)
-	if s.spread(q, c, pack, own) {
+	if s.spread(q, c, e, own) {
 		return true
 	}
-	return len(k.sections) > 1 && s.seats(k, func(i int32) (resource.Vector, bool) {
+	return len(k.sections) > 1 && s.seats(k, e, func(i int32) (resource.Vector, bool) {
 		h := &s.hosts[i]
 		return h.free, h.open && !h.gone && (!h.hold.binds(own) || h.hold.over(s, q, k))
 	}, s.found) == k.Nodes
@@ -123,7 +123,7 @@ func (s *State) findGang(q *queue, c int32, pack bool, own *hold) bool {
 
 // spread chooses hosts for the nodes of a gang one by one. What a node takes is off its host
 // meanwhile, and given back in the end: nothing is accounted for here.
-func (s *State) spread(q *queue, c int32, pack bool, own *hold) bool {
+func (s *State) spread(q *queue, c int32, e *environment, own *hold) bool {
 	k := &s.classes[c]
 	s.picks = s.picks[:0]
 	ok := true
@@ -132,11 +132,11 @@ func (s *State) spread(q *queue, c int32, pack bool, own *hold) bool {
 		for n := g.first; ok && n < g.first+g.Nodes; n++ {
 			i := int32(-1)
 			if apart {
-				i = s.findOne(q, c, g.Shape, pack, own)
+				i = s.findOne(q, c, g.Shape, e, own)
 				apart = i >= 0
 			}
 			if i < 0 {
-				i = s.sharing(q, k, g.Shape, pack, own)
+				i = s.sharing(q, k, g.Shape, e, own)
 			}
 			if ok = i >= 0; ok {
 				s.choose(i, g.Need)
@@ -166,24 +166,24 @@ func (s *State) choose(i int32, need resource.Vector) {
 }
 
 // sharing finds a host for one more node among those that the gang has already.
-func (s *State) sharing(q *queue, k *class, shape Shape, pack bool, own *hold) int32 {
+func (s *State) sharing(q *queue, k *class, shape Shape, e *environment, own *hold) int32 {
 	best := int32(-1)
 	for _, p := range s.picks {
 		h := &s.hosts[p.host]
-		if !shape.Need.Fits(h.free) || !shape.on(h.executors) || h.hold.binds(own) && !h.hold.over(s, q, k) {
+		if !shape.Need.Fits(h.free) || !e.has(&shape, h.executors) || h.hold.binds(own) && !h.hold.over(s, q, k) {
 			continue
 		}
-		if best < 0 || pack && h.free.MilliVCPU < s.hosts[best].free.MilliVCPU || !pack && h.free.MilliVCPU > s.hosts[best].free.MilliVCPU {
+		if best < 0 || e.pack && h.free.MilliVCPU < s.hosts[best].free.MilliVCPU || !e.pack && h.free.MilliVCPU > s.hosts[best].free.MilliVCPU {
 			best = p.host
 		}
 	}
 	return best
 }
 
-// seats is how many nodes of a class find a place on hosts with the given room, the largest
+// seats is how many nodes of a class find a place on hosts of an environment with the given room, the largest
 // first, each on the first host that has room for it; room says no for a host that is not to
 // be counted. found, if not nil, gets the host of each node.
-func (s *State) seats(k *class, room func(i int32) (resource.Vector, bool), found []int32) int32 {
+func (s *State) seats(k *class, e *environment, room func(i int32) (resource.Vector, bool), found []int32) int32 {
 	left := make([]resource.Vector, len(s.hosts))
 	open := make([]bool, len(s.hosts))
 	for _, i := range s.byID {
@@ -193,7 +193,7 @@ func (s *State) seats(k *class, room func(i int32) (resource.Vector, bool), foun
 	for _, g := range k.largest {
 		n := int32(0)
 		for _, i := range s.byID {
-			for n < g.Nodes && open[i] && g.on(s.hosts[i].executors) && g.Need.Fits(left[i]) {
+			for n < g.Nodes && open[i] && e.has(&g.Shape, s.hosts[i].executors) && g.Need.Fits(left[i]) {
 				left[i] = left[i].Sub(g.Need)
 				if found != nil {
 					found[g.first+n] = i

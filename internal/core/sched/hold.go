@@ -137,11 +137,19 @@ func (s *State) refresh(h *hold) {
 		}
 	}
 	s.holdEnvironment(h, c)
-	if len(h.hosts) == 0 && s.find(h.queue, h.class, false, h) {
-		return // there are hosts enough: it lacks something else
-	}
-	if len(h.hosts) == 0 && h.rule == "" {
-		s.chooseHosts(h, c)
+	for _, e := range h.queue.envs {
+		if len(h.hosts) > 0 || !e.takes(c) || c.whole.MilliVCPU > e.MaxMilliVCPU || h.env != nil && h.env != e {
+			continue
+		}
+		if s.find(h.queue, h.class, e, h) {
+			return // there are hosts enough: it lacks something else
+		}
+		if h.rule == "" {
+			s.chooseHosts(h, c, e)
+		}
+		if e.wants == "" {
+			break // the others have no hosts that this one has not
+		}
 	}
 	for n, i := range h.hosts {
 		at, known, rest, ok := s.hostFits(i, h.needs[n])
@@ -163,9 +171,9 @@ func (s *State) refresh(h *hold) {
 	}
 }
 
-// chooseHosts takes the hosts on which the unit will fit the soonest: each node one of its
+// chooseHosts takes the hosts of an environment on which the unit will fit the soonest: each node one of its
 // own, and once each host has one, another.
-func (s *State) chooseHosts(h *hold, c *class) {
+func (s *State) chooseHosts(h *hold, c *class, e *environment) {
 	held := 0
 	for _, o := range s.holds {
 		held += len(o.hosts)
@@ -177,7 +185,7 @@ func (s *State) chooseHosts(h *hold, c *class) {
 	var needs []resource.Vector
 	for _, g := range c.largest {
 		for rest := int(g.Nodes); rest > 0; {
-			best := s.soonest(g.Shape, rest, hosts, needs)
+			best := s.soonest(g.Shape, e, rest, hosts, needs)
 			if len(best) == 0 {
 				return // too big for what there is: keeping room would not help it
 			}
@@ -201,14 +209,14 @@ func (s *State) chooseHosts(h *hold, c *class) {
 
 // soonest gives up to n hosts on which one more node fits beside those that are chosen
 // already, the ones on which it does so first.
-func (s *State) soonest(shape Shape, n int, hosts []int32, needs []resource.Vector) []int32 {
+func (s *State) soonest(shape Shape, e *environment, n int, hosts []int32, needs []resource.Vector) []int32 {
 	type offer struct {
 		at   int64
 		host int32
 	}
 	var best []offer // sorted
 	for _, i := range s.byID {
-		if s.hosts[i].hold != nil || !s.hosts[i].suits(shape) {
+		if s.hosts[i].hold != nil || !s.hosts[i].suits(shape, e) {
 			continue
 		}
 		need := shape.Need
@@ -235,7 +243,6 @@ func (s *State) soonest(shape Shape, n int, hosts []int32, needs []resource.Vect
 // hopeless reports whether a unit cannot fit as things are, however much ends.
 func (s *State) hopeless(q *queue, sh *share, n int32) bool {
 	c := &s.classes[n]
-	whole := c.whole
 	if c.amount().over(q.most(sh)) {
 		return true
 	}
@@ -244,13 +251,21 @@ func (s *State) hopeless(q *queue, sh *share, n int32) bool {
 			return true
 		}
 	}
-	if !slices.ContainsFunc(q.envs, func(e *environment) bool { return e.takes(c) && whole.MilliVCPU <= e.MaxMilliVCPU }) {
-		return true
+	for _, e := range q.envs {
+		if !e.takes(c) || c.whole.MilliVCPU > e.MaxMilliVCPU {
+			continue
+		}
+		if c.Nodes == 1 && slices.ContainsFunc(s.byID, func(i int32) bool { return s.hosts[i].suits(c.sections[0].Shape, e) }) {
+			return false
+		}
+		if c.Nodes > 1 && s.seats(c, e, s.empty, nil) == c.Nodes {
+			return false
+		}
+		if e.wants == "" {
+			break // the others have no hosts that this one has not
+		}
 	}
-	if c.Nodes == 1 {
-		return !slices.ContainsFunc(s.byID, func(i int32) bool { return s.hosts[i].suits(c.sections[0].Shape) })
-	}
-	return s.seats(c, s.empty, nil) < c.Nodes
+	return true
 }
 
 // despair passes over a class in the choice of whom to keep room for.

@@ -16,7 +16,8 @@ type environment struct {
 	leaving int64 // what of used is being stopped
 	gone    bool  // removed, but something runs in it: one of its name would not start empty
 	pack    bool
-	hold    *hold // room under maxvCpus that is kept for somebody
+	wants   string // terms that its hosts meet; "" = any host will do
+	hold    *hold  // room under maxvCpus that is kept for somebody
 }
 
 // host is one host. It is found by its place in State.hosts, which it keeps.
@@ -57,6 +58,14 @@ func (s *State) SetEnvironment(e job.Environment) {
 		s.environments = append(s.environments, o)
 	}
 	o.Environment, o.gone, o.pack = e, false, e.Tags[TagPlace] == "pack"
+	if was := o.wants; was != o.ofHosts() {
+		o.wants = o.ofHosts()
+		for _, q := range s.queues {
+			if slices.Contains(q.envs, o) {
+				s.endAll(q) // what is kept may be of hosts that are not its any more
+			}
+		}
+	}
 	s.resolve()
 }
 
@@ -176,9 +185,9 @@ func (s *State) change(i int32, v resource.Vector) {
 	s.file(i)
 }
 
-// suits reports whether a node could run on the host if that were empty.
-func (h *host) suits(shape Shape) bool {
-	return !h.gone && h.open && shape.on(h.executors) && shape.Need.Fits(h.capacity)
+// suits reports whether a node could run on the host in an environment if that were empty.
+func (h *host) suits(shape Shape, e *environment) bool {
+	return !h.gone && h.open && e.has(&shape, h.executors) && shape.Need.Fits(h.capacity)
 }
 
 // grid files the hosts of one kind (executors, free GPUs) by what they have free: 64 rows
@@ -267,23 +276,23 @@ func (s *State) unfile(i int32) {
 	h.grid, h.cell, h.prev, h.next = nil, -1, -1, -1
 }
 
-// search finds a host for one node among all that are filed: with pack one that is left
-// with little, else one that has much.
-func (s *State) search(c Shape, pack bool) int32 {
+// search finds a host for one node among all that are filed: in an environment that packs
+// one that is left with little, else one that has much.
+func (s *State) search(c Shape, e *environment) int32 {
 	for _, g := range s.grids {
-		if g.gpu < c.Need.GPU || g.rows == 0 || !c.on(g.executors) {
+		if g.gpu < c.Need.GPU || g.rows == 0 || !e.has(&c, g.executors) {
 			continue
 		}
 		row, col := cellOf(c.Need)
 		for rows := g.rows &^ (1<<row - 1); rows != 0; {
 			r := bits.TrailingZeros64(rows)
-			if !pack {
+			if !e.pack {
 				r = 63 - bits.LeadingZeros64(rows)
 			}
 			rows &^= 1 << r
 			for cols := g.cols[r] &^ (1<<col - 1); cols != 0; {
 				k := bits.TrailingZeros64(cols)
-				if !pack {
+				if !e.pack {
 					k = 63 - bits.LeadingZeros64(cols)
 				}
 				cols &^= 1 << k

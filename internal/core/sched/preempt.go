@@ -604,7 +604,7 @@ func (s *State) cheapest(w *want, shape Shape, n int) []offer {
 	var best []offer // sorted
 	for _, i := range s.byID {
 		h := &s.hosts[i]
-		if !h.suits(shape) || h.hold != nil && h.hold != w.own {
+		if !h.suits(shape, w.env) || h.hold != nil && h.hold != w.own {
 			continue
 		}
 		o, ok := s.offer(i, w, shape.Need)

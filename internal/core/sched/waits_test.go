@@ -66,6 +66,13 @@ var situations = []struct {
 	{"no worker", demand(1), func(s *sched.State) { s.OpenHost("h0", false) }, sched.CodeNoHost, "no worker is connected", 1},
 	{"no container engine", sched.Demand{Shape: sched.Shape{Need: vector(1000, 1), Executor: sched.Docker}}, nil, sched.CodeEngine, "needs a container engine", 1},
 	{"no host runs processes", demand(1), func(s *sched.State) { s.SetHost("h0", vector(4000, 1000), []string{sched.Docker}) }, sched.CodeNoHost, "runs processes", 1},
+	{"a pool without hosts", demand(1), func(s *sched.State) {
+		s.SetEnvironment(job.Environment{Name: "local", Enabled: true, HostJobs: true, MaxMilliVCPU: 100_000, Tags: map[string]string{sched.TagRequires: "pool=night"}})
+	}, sched.CodeConstraint, "local has hosts with pool=night only, and of the 1 that could run the job none is so: pool=night is missing", 1},
+	{"no host of the instance types", demand(1), func(s *sched.State) {
+		s.SetEnvironment(job.Environment{Name: "local", Enabled: true, HostJobs: true, MaxMilliVCPU: 100_000, Types: []string{"m5", "c5.large"}})
+		s.SetHost("h0", vector(4000, 1000), []string{sched.Process, "type=c5.xlarge"})
+	}, sched.CodeConstraint, "type=m5.*|c5.large is missing", 1},
 	{"too many vCPUs for any host", demand(5), nil, sched.CodeResource, "VCPU: asked 5.0, available 4.0", 1},
 	{"too much memory for any host", sched.Demand{Shape: sched.Shape{Need: vector(1000, 2000), Executor: sched.Process}}, nil, sched.CodeResource, "MEMORY: asked 2000 MiB, available 1000 MiB", 1},
 	{"no host has a GPU", sched.Demand{Shape: sched.Shape{Need: resource.Vector{MilliVCPU: 1000, GPU: 1}, Executor: sched.Process}}, nil, sched.CodeResource, "GPU: asked 1, available 0", 1},

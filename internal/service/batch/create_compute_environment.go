@@ -75,7 +75,7 @@ func readEnvironment(in *batch.CreateComputeEnvironmentInput) (job.Environment, 
 		if err := checkResources(r); err != nil {
 			return e, err
 		}
-		e.MaxMilliVCPU, e.Spot = int64(*r.MaxvCpus)*1000, spot(r.Type)
+		e.MaxMilliVCPU, e.Spot, e.Types = int64(*r.MaxvCpus)*1000, spot(r.Type), r.InstanceTypes
 	}
 	d := environmentDetail{
 		Type: kind, ComputeResources: in.ComputeResources, Context: in.Context, UnmanagedvCpus: in.UnmanagedvCpus,

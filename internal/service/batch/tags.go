@@ -23,7 +23,7 @@ const (
 	quotaShareTag = "drover:quota-share" // job: the quota share of its queue that it belongs to
 	afterTag      = "drover:after"       // job: success, any or failure of the jobs that it depends on
 	maximumTag    = "drover:max-running" // array job, queue: how many of its units may run together
-	requiresTag   = "drover:requires"    // job: attributes that its host must have
+	requiresTag   = sched.TagRequires    // job: attributes that its host must have; environment: that its hosts have
 	onMemoryTag   = "drover:on-oom"      // job: grow = retry with more memory after running out of it
 	hostJobsTag   = "drover:host-jobs"   // compute environment: image host is allowed
 )
@@ -219,11 +219,16 @@ func readQueueTags(q *job.Queue) (err error) {
 // readEnvironmentTags checks the tags of a compute environment and reads whether it
 // allows host jobs.
 func readEnvironmentTags(tags map[string]string) (hostJobs bool, err error) {
-	if err := checkTags(tags, []string{hostJobsTag, sched.TagPlace}); err != nil {
+	if err := checkTags(tags, []string{hostJobsTag, requiresTag, sched.TagPlace}); err != nil {
 		return false, err
 	}
 	if v, ok := tags[sched.TagPlace]; ok && v != "spread" && v != "pack" {
 		return false, invalid("tag %s must be spread or pack, got %q", sched.TagPlace, v)
+	}
+	if v, ok := tags[requiresTag]; ok {
+		if _, err := job.ParseRequires(v); err != nil {
+			return false, err
+		}
 	}
 	switch v, ok := tags[hostJobsTag]; {
 	case !ok || v == "false":

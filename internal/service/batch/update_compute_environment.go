@@ -67,7 +67,7 @@ func updateEnvironment(e *job.Environment, in *batch.UpdateComputeEnvironmentInp
 		if err := updateResources(d.ComputeResources, u); err != nil {
 			return err
 		}
-		e.MaxMilliVCPU, e.Spot = int64(*d.ComputeResources.MaxvCpus)*1000, spot(d.ComputeResources.Type)
+		e.MaxMilliVCPU, e.Spot, e.Types = int64(*d.ComputeResources.MaxvCpus)*1000, spot(d.ComputeResources.Type), d.ComputeResources.InstanceTypes
 	}
 	e.Enabled, e.Detail = enabled, compact(&d)
 	return nil

@@ -96,6 +96,7 @@ type Summary struct {
 	Created    int64
 	Counts     *job.Counts
 	Changed    int64 // of an array parent: when Counts last changed (µs)
+	MilliVCPU  int64 // that it asks for, of all its nodes together; 0 of an array parent, whose children ask for it
 }
 
 // Page is one page of a list.

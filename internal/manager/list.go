@@ -106,13 +106,23 @@ func listQueue(tx *store.Tx, q ListQuery) (Page, error) {
 	return p, fillUnits(tx, p.Jobs)
 }
 
-// fillUnits adds the attempt times of plain jobs.
+// fillUnits adds the attempt times of plain jobs, and what they ask for.
 func fillUnits(tx *store.Tx, jobs []Summary) error {
+	kept := specs{}
 	for i := range jobs {
 		s := &jobs[i]
 		if s.Size > 0 {
 			continue
 		}
+		var stored []byte
+		if err := tx.Row(`SELECT spec FROM jobs WHERE key = $1`, int64(s.Key)).Scan(&stored); err != nil {
+			return err
+		}
+		spec, _, err := kept.read(stored)
+		if err != nil {
+			return fmt.Errorf("the stored job %d: %w", s.Key, err)
+		}
+		s.MilliVCPU = milliVCPU(spec)
 		units, err := queryUnits(tx, `SELECT `+unitColumns+` FROM units WHERE job = $1 AND idx = -1`, int64(s.Key))
 		if err != nil {
 			return err
@@ -122,6 +132,19 @@ func fillUnits(tx *store.Tx, jobs []Summary) error {
 		}
 	}
 	return nil
+}
+
+// milliVCPU is what all of a job that is no array asks for.
+func milliVCPU(s *job.Spec) int64 {
+	if s.Nodes == nil {
+		return s.Need.MilliVCPU
+	}
+	sum := int64(0)
+	for i := range s.Nodes.Groups {
+		g := &s.Nodes.Groups[i]
+		sum += g.Need.MilliVCPU * int64(g.Last-g.First+1)
+	}
+	return sum
 }
 
 func matches(pattern, s string) bool {
@@ -158,7 +181,7 @@ func listChildren(tx *store.Tx, q ListQuery) (Page, error) {
 	}
 	s := l.Spec
 	line := func(i int64, u job.Unit) {
-		p.Jobs = append(p.Jobs, Summary{Key: s.Key, ID: s.ID, Index: int32(i), Name: s.Name, Queue: s.Queue, Definition: s.Definition, Share: s.Share, Unit: u, Created: l.Created})
+		p.Jobs = append(p.Jobs, Summary{Key: s.Key, ID: s.ID, Index: int32(i), Name: s.Name, Queue: s.Queue, Definition: s.Definition, Share: s.Share, Unit: u, Created: l.Created, MilliVCPU: s.Need.MilliVCPU})
 	}
 	base := job.Unit{Status: l.Row.Base, StatusReason: l.Row.BaseReason, Ready: l.Row.Ready}
 	if l.Row.Base.Terminal() {
@@ -239,7 +262,7 @@ func listNodes(tx *store.Tx, q ListQuery) (Page, error) {
 			break
 		}
 		p.Jobs = append(p.Jobs, Summary{Key: s.Key, ID: s.ID, Index: job.Node(n), Name: s.Name, Queue: s.Queue, Definition: s.Definition, Share: s.Share,
-			Nodes: s.Nodes.Count, Main: n == s.Nodes.Main, Unit: u, Created: l.Created})
+			Nodes: s.Nodes.Count, Main: n == s.Nodes.Main, Unit: u, Created: l.Created, MilliVCPU: s.Nodes.Of(n).Need.MilliVCPU})
 	}
 	return p, nil
 }

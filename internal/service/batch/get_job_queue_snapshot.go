@@ -50,12 +50,16 @@ func (s *Service) GetJobQueueSnapshot(ctx context.Context, in *batch.GetJobQueue
 	return out, nil
 }
 
+// capacityUnit is what capacity is counted in.
+const capacityUnit = "VCPU"
+
+func vcpus(milli int64) *float64 { return aws.Float64(float64(milli) / 1000) }
+
 func utilization(snap *manager.Snapshot, at *int64) *types.QueueSnapshotUtilizationDetail {
-	vcpu := aws.String("VCPU")
-	quantity := func(milli int64) *float64 { return aws.Float64(float64(milli) / 1000) }
+	vcpu := aws.String(capacityUnit)
 	d := &types.QueueSnapshotUtilizationDetail{
 		LastUpdatedAt:      at,
-		TotalCapacityUsage: []types.QueueSnapshotCapacityUsage{{CapacityUnit: vcpu, Quantity: quantity(snap.MilliVCPU)}},
+		TotalCapacityUsage: []types.QueueSnapshotCapacityUsage{{CapacityUnit: vcpu, Quantity: vcpus(snap.MilliVCPU)}},
 	}
 	top := snap.Shares[:min(len(snap.Shares), topShares)]
 	switch {
@@ -63,7 +67,7 @@ func utilization(snap *manager.Snapshot, at *int64) *types.QueueSnapshotUtilizat
 		f := &types.FairshareUtilizationDetail{ActiveShareCount: aws.Int64(int64(len(snap.Shares))), TopCapacityUtilization: []types.FairshareCapacityUtilization{}}
 		for _, u := range top {
 			f.TopCapacityUtilization = append(f.TopCapacityUtilization, types.FairshareCapacityUtilization{
-				ShareIdentifier: &u.Share, CapacityUsage: []types.FairshareCapacityUsage{{CapacityUnit: vcpu, Quantity: quantity(u.MilliVCPU)}},
+				ShareIdentifier: &u.Share, CapacityUsage: []types.FairshareCapacityUsage{{CapacityUnit: vcpu, Quantity: vcpus(u.MilliVCPU)}},
 			})
 		}
 		d.FairshareUtilization = f
@@ -71,7 +75,7 @@ func utilization(snap *manager.Snapshot, at *int64) *types.QueueSnapshotUtilizat
 		q := &types.QuotaShareUtilizationDetail{TopCapacityUtilization: []types.QuotaShareCapacityUtilization{}}
 		for _, u := range top {
 			q.TopCapacityUtilization = append(q.TopCapacityUtilization, types.QuotaShareCapacityUtilization{
-				QuotaShareName: &u.Share, CapacityUsage: []types.QuotaShareCapacityUsage{{CapacityUnit: vcpu, Quantity: quantity(u.MilliVCPU)}},
+				QuotaShareName: &u.Share, CapacityUsage: []types.QuotaShareCapacityUsage{{CapacityUnit: vcpu, Quantity: vcpus(u.MilliVCPU)}},
 			})
 		}
 		d.QuotaShareUtilization = q

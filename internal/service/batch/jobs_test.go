@@ -1,6 +1,7 @@
 package batch_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -315,4 +316,45 @@ func TestListJobs(t *testing.T) {
 		_, err := w.ListJobs(ctx, in)
 		refused(t, err, words)
 	}
+}
+
+// A job in a list says the vCPUs that it asks for: an override's, those of all its
+// containers, those of all its nodes. An array parent asks for none: its children do.
+func TestCapacityUsage(t *testing.T) {
+	w, ctx := newWorld(t, job.DroverLimits()), t.Context()
+	w.register(t, hostJob("one"))
+	w.register(t, hostPod("pod"))
+	w.register(t, mpi("gang"))
+	submit := func(name, definition string, change func(*batch.SubmitJobInput)) string {
+		in := &batch.SubmitJobInput{JobName: &name, JobQueue: aws.String("default"), JobDefinition: &definition}
+		if change != nil {
+			change(in)
+		}
+		return w.submit(t, in)
+	}
+	submit("plain", "one", nil)
+	submit("more", "one", func(in *batch.SubmitJobInput) {
+		in.ContainerOverrides = &types.ContainerOverrides{ResourceRequirements: resources("2.5", "64")}
+	})
+	submit("pod", "pod", nil)
+	array := submit("array", "one", func(in *batch.SubmitJobInput) { in.ArrayProperties = &types.ArrayProperties{Size: aws.Int32(2)} })
+	gang := submit("gang", "gang", func(in *batch.SubmitJobInput) {
+		in.NodeOverrides = &types.NodeOverrides{NodePropertyOverrides: []types.NodePropertyOverride{{TargetNodes: aws.String("1:1"), ContainerOverrides: &types.ContainerOverrides{ResourceRequirements: resources("1", "64")}}}}
+	})
+	used := func(in *batch.ListJobsInput) (got []string) {
+		t.Helper()
+		out, err := w.ListJobs(ctx, in)
+		for _, j := range must(t, out, err).JobSummaryList {
+			line := *j.JobName
+			for _, u := range j.CapacityUsage {
+				line += fmt.Sprintf(" %g %s", *u.Quantity, *u.CapacityUnit)
+			}
+			got = append(got, line)
+		}
+		return got
+	}
+	diff(t, "of the queue", used(&batch.ListJobsInput{JobQueue: aws.String("default"), JobStatus: "RUNNABLE"}), []string{"plain 0.25 VCPU", "more 2.5 VCPU", "pod 0.5 VCPU", "gang 2.5 VCPU"})
+	diff(t, "of the arrays", used(&batch.ListJobsInput{JobQueue: aws.String("default"), JobStatus: "PENDING"}), []string{"array"})
+	diff(t, "of the children", used(&batch.ListJobsInput{ArrayJobId: &array, JobStatus: "RUNNABLE"}), []string{"array 0.25 VCPU", "array 0.25 VCPU"})
+	diff(t, "of the nodes", used(&batch.ListJobsInput{MultiNodeJobId: &gang, JobStatus: "RUNNABLE"}), []string{"gang 0.5 VCPU", "gang 1 VCPU", "gang 0.5 VCPU", "gang 0.5 VCPU"})
 }

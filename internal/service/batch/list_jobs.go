@@ -158,6 +158,9 @@ func summarize(n names, j *manager.Summary) types.JobSummary {
 	if u.Status.Terminal() {
 		out.StoppedAt = millis(u.Stopped)
 	}
+	if j.MilliVCPU > 0 {
+		out.CapacityUsage = []types.JobCapacityUsageSummary{{CapacityUnit: aws.String(capacityUnit), Quantity: vcpus(j.MilliVCPU)}}
+	}
 	if u.Exit != nil {
 		out.Container = &types.ContainerSummary{ExitCode: u.Exit.Code, Reason: optional(u.Exit.Reason)}
 	}

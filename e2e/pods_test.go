@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"os/exec"
+	"strings"
 	"testing"
 
 	"drover/internal/executor/dockertest"
@@ -15,8 +16,14 @@ func TestBoto3Pods(t *testing.T) {
 		t.Helper()
 		cmd := exec.Command(python, append([]string{"testdata/boto3_pods.py"}, words...)...)
 		cmd.Env = s.env()
-		if out, err := cmd.CombinedOutput(); err != nil {
+		out, err := cmd.CombinedOutput()
+		if err != nil {
 			t.Fatalf("%v\n%s", err, out)
+		}
+		for _, line := range []string{"main | main reads", "init | init writes", "side | side serves"} {
+			if log := s.log(result[string](t, out)); !strings.Contains(log, line) {
+				t.Errorf("drover logs does not say %q:\n%s", line, log)
+			}
 		}
 	}
 	t.Run("processes", func(t *testing.T) {

@@ -3,6 +3,7 @@
 Arguments: the image, the folder that the containers share, and what goes before the words of
 the test program.
 """
+import json
 import sys
 import time
 
@@ -82,8 +83,8 @@ def written(end):
 
 
 # All goes well: the main container's end is the job's, and the sidecar is stopped.
-job = submit()
-detail = wait(job, "SUCCEEDED", "FAILED")
+first = submit()
+detail = wait(first, "SUCCEEDED", "FAILED")
 same("status", detail["status"], "SUCCEEDED")
 assert "container" not in detail and detail["startedAt"] <= detail["stoppedAt"], detail
 same("attempts", len(detail["attempts"]), 1)
@@ -129,3 +130,5 @@ assert all("exitCode" not in c for c in detail["ecsProperties"]["taskProperties"
 batch.terminate_job(jobId=job, reason="enough")
 detail = wait(job, "SUCCEEDED", "FAILED")
 same("status", (detail["status"], detail["statusReason"]), ("FAILED", "enough"))
+
+print("RESULT", json.dumps(first))

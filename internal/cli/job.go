@@ -160,6 +160,17 @@ func printAttempt(out io.Writer, a *native.Attempt, now time.Time) {
 	if a.Log != "" {
 		fmt.Fprintf(out, "  log %s\n", a.Log)
 	}
+	for i := range a.Containers {
+		c := &a.Containers[i]
+		text := c.Name
+		if c.ExitCode != nil {
+			text += fmt.Sprintf(": exit code %d", *c.ExitCode)
+		}
+		if c.Reason != "" {
+			text += ", " + c.Reason
+		}
+		fmt.Fprintf(out, "  container %s\n    log %s\n", text, c.Log)
+	}
 }
 
 // describeCounts writes the counts that are not zero.

@@ -35,7 +35,8 @@ func (*logsCommand) Help() string {
   drover logs 7e0c0f9a-5b1c-4d5e-8f43-2f7d3a1c9b11
   drover logs -f 7e0c0f9a-5b1c-4d5e-8f43-2f7d3a1c9b11:17
 
-An array has no output of its own: name a child. With --json each line is an object.`
+An array has no output of its own: name a child. Of a job of several containers each line
+begins with the name of its container. With --json each line is an object.`
 }
 
 // followFor is how long one call waits for more output; after it the job may have ended.
@@ -80,7 +81,8 @@ type logPrinter struct {
 	next        map[string]*string // by stream: where to go on
 }
 
-// wait returns when the latest attempt has written more, or after followFor.
+// wait returns when the latest attempt has written more, or after followFor. Several
+// containers are looked at in turn, so it is always that long.
 func (p *logPrinter) wait(ctx context.Context, v *native.GetJobViewOutput) error {
 	if len(v.Attempts) == 0 || v.Attempts[len(v.Attempts)-1].Log == "" {
 		if !pause(ctx, followFor) {
@@ -98,49 +100,77 @@ func (p *logPrinter) wait(ctx context.Context, v *native.GetJobViewOutput) error
 func (p *logPrinter) print(ctx context.Context, v *native.GetJobViewOutput, only int32) error {
 	for i := range v.Attempts {
 		a := &v.Attempts[i]
-		if a.Log == "" || only > 0 && a.Number != only {
+		from := origins(a)
+		if len(from) == 0 || only > 0 && a.Number != only {
 			continue
 		}
-		_, again := p.next[a.Log]
+		_, again := p.next[from[0].log]
 		if !again && len(v.Attempts) > 1 && only == 0 && !p.json {
 			fmt.Fprintf(p.sh.out, "--- attempt %d\n", a.Number)
 		}
-		if err := p.stream(ctx, a); err != nil {
-			return err
+		for _, o := range from {
+			if err := p.stream(ctx, o); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
 }
 
-// stream writes one attempt's log from where the last call ended.
-func (p *logPrinter) stream(ctx context.Context, a *native.Attempt) error {
-	if _, known := p.next[a.Log]; !known {
-		p.next[a.Log] = nil
+// origin is where lines come from: an attempt, or one of the containers of an attempt that
+// has several.
+type origin struct {
+	attempt        int32
+	container, log string
+}
+
+func origins(a *native.Attempt) []origin {
+	if a.Log != "" {
+		return []origin{{attempt: a.Number, log: a.Log}}
+	}
+	out := make([]origin, len(a.Containers))
+	for i, c := range a.Containers {
+		out[i] = origin{a.Number, c.Name, c.Log}
+	}
+	return out
+}
+
+// stream writes one log from where the last call ended.
+func (p *logPrinter) stream(ctx context.Context, o origin) error {
+	if _, known := p.next[o.log]; !known {
+		p.next[o.log] = nil
 	}
 	for {
-		out, err := p.conn.logEvents(ctx, &cloudwatch.GetLogEventsInput{LogStreamName: &a.Log, StartFromHead: aws.Bool(true), NextToken: p.next[a.Log]})
+		out, err := p.conn.logEvents(ctx, &cloudwatch.GetLogEventsInput{LogStreamName: &o.log, StartFromHead: aws.Bool(true), NextToken: p.next[o.log]})
 		if err != nil {
 			return err
 		}
 		for _, e := range out.Events {
-			if err := p.event(a, e); err != nil {
+			if err := p.event(o, e); err != nil {
 				return err
 			}
 		}
-		same := out.NextForwardToken == nil || aws.ToString(p.next[a.Log]) == *out.NextForwardToken
-		p.next[a.Log] = out.NextForwardToken
+		same := out.NextForwardToken == nil || aws.ToString(p.next[o.log]) == *out.NextForwardToken
+		p.next[o.log] = out.NextForwardToken
 		if same || len(out.Events) == 0 {
 			return nil
 		}
 	}
 }
 
-func (p *logPrinter) event(a *native.Attempt, e types.OutputLogEvent) error {
+func (p *logPrinter) event(o origin, e types.OutputLogEvent) error {
 	if p.json {
-		return printLine(p.sh, map[string]any{"attempt": a.Number, "at": aws.ToInt64(e.Timestamp), "message": aws.ToString(e.Message)})
+		line := map[string]any{"attempt": o.attempt, "at": aws.ToInt64(e.Timestamp), "message": aws.ToString(e.Message)}
+		if o.container != "" {
+			line["container"] = o.container
+		}
+		return printLine(p.sh, line)
 	}
 	if p.times {
 		fmt.Fprintf(p.sh.out, "%s  ", time.UnixMilli(aws.ToInt64(e.Timestamp)).Format("15:04:05.000"))
+	}
+	if o.container != "" {
+		fmt.Fprintf(p.sh.out, "%s | ", o.container)
 	}
 	_, err := fmt.Fprintln(p.sh.out, aws.ToString(e.Message))
 	return err

@@ -66,7 +66,7 @@ type Attempt struct {
 	Number      int32  `json:"number"`
 	Host        string `json:"host,omitempty"`
 	Environment string `json:"environment,omitempty"`
-	Log         string `json:"log,omitempty"`
+	Log         string `json:"log,omitempty"` // empty if its containers have each their own
 	Placed      int64  `json:"placed"`
 	Started     int64  `json:"started"` // 0 = the command never ran
 	Stopped     int64  `json:"stopped"` // 0 = under way
@@ -78,6 +78,16 @@ type Attempt struct {
 	PeakMemKiB  int64  `json:"peakMemKiB"`
 	BytesIn     int64  `json:"bytesIn"`
 	BytesOut    int64  `json:"bytesOut"`
+
+	Containers []Container `json:"containers,omitempty"` // of a job of several containers
+}
+
+// Container is one of the containers of an attempt that has several.
+type Container struct {
+	Name     string `json:"name"`
+	Log      string `json:"log"`
+	ExitCode *int32 `json:"exitCode,omitempty"` // absent until the attempt has ended, and if it did not run
+	Reason   string `json:"reason,omitempty"`
 }
 
 // Wait says why a job does not run yet.
@@ -139,7 +149,7 @@ func view(v *manager.View) *GetJobViewOutput {
 		}
 	}
 	for i := range v.Attempts {
-		out.Attempts = append(out.Attempts, attempt(&v.Attempts[i]))
+		out.Attempts = append(out.Attempts, attempt(v.Spec.Pod, &v.Attempts[i]))
 	}
 	if w := v.Wait; w != nil {
 		out.Wait = &Wait{Code: w.Code, Reason: w.Reason, Remedy: w.Remedy, Position: w.Position}
@@ -148,7 +158,7 @@ func view(v *manager.View) *GetJobViewOutput {
 	return out
 }
 
-func attempt(a *manager.Attempt) Attempt {
+func attempt(p *job.Pod, a *manager.Attempt) Attempt {
 	out := Attempt{
 		Number: a.Number, Host: a.Host, Environment: a.Environment, Log: a.Log,
 		Placed: a.Placed, Started: a.Started, Stopped: a.Stopped, Reason: a.Why,
@@ -160,6 +170,18 @@ func attempt(a *manager.Attempt) Attempt {
 		}
 		out.CpuMillis, out.PeakMemKiB = e.Usage.CPUMillis, e.Usage.PeakMemKiB
 		out.BytesIn, out.BytesOut = e.Usage.BytesIn, e.Usage.BytesOut
+	}
+	if p == nil || a.Log == "" {
+		return out
+	}
+	out.Log = ""
+	out.Containers = make([]Container, len(p.Members))
+	for i := range p.Members {
+		c := &out.Containers[i]
+		c.Name, c.Log = p.Members[i].Name, job.MemberLog(a.Log, p.Members[i].Name)
+		if a.Exit != nil && i < len(a.Exit.Members) {
+			c.ExitCode, c.Reason = a.Exit.Members[i].Code, a.Exit.Members[i].Reason
+		}
 	}
 	return out
 }

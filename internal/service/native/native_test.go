@@ -307,6 +307,30 @@ func TestGetJobView(t *testing.T) {
 	}
 }
 
+// Each container of a job of several has its own log, and after the attempt its own end.
+func TestContainersAreViewed(t *testing.T) {
+	f := newFake()
+	code, name := int32(3), one.String()
+	f.views = map[string]manager.View{name: {
+		Spec: &job.Spec{ID: one, Pod: &job.Pod{Members: []job.Member{{Name: "main"}, {Name: "side"}}}}, Index: job.Whole,
+		Attempts: []manager.Attempt{
+			{Number: 1, Log: "d/default/1", Exit: &job.Exit{Code: &code, Members: []job.MemberExit{{Name: "main", Code: &code, Ran: true}, {Name: "side", Reason: "why"}}}},
+			{Number: 2, Log: "d/default/2"},
+		},
+	}}
+	out, err := New(f, nil, &fakeProcess{}).GetJobView(t.Context(), &GetJobViewInput{Job: &name})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []Attempt{
+		{Number: 1, ExitCode: &code, Containers: []Container{{Name: "main", Log: "d/main/1", ExitCode: &code}, {Name: "side", Log: "d/side/1", Reason: "why"}}},
+		{Number: 2, Containers: []Container{{Name: "main", Log: "d/main/2"}, {Name: "side", Log: "d/side/2"}}},
+	}
+	if d := cmp.Diff(want, out.Attempts); d != "" {
+		t.Error(d)
+	}
+}
+
 func TestListJobsIsNewestFirstOverAllQueues(t *testing.T) {
 	f := newFake()
 	summary := func(name string, created int64, s job.Status) manager.Summary {

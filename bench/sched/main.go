@@ -2,7 +2,7 @@
 // decisions at a million waiting jobs, memory, a full pass, one event, fairness among
 // queues, packing against an exact best-fit scan, service by shape, and explaining.
 //
-//	go run ./bench/sched [-pending 1000000] [-hosts 10000] [-steps 300000] [-rows decide,arrays,full,fair,pack,alibaba,churn,explain] [-traces DIR]
+//	go run ./bench/sched [-pending 1000000] [-hosts 10000] [-steps 300000] [-rows decide,arrays,full,fair,pack,alibaba,churn,explain] [-traces DIR] [-cpuprofile FILE]
 //
 // Times are CPU times of the thread that decides, less what reading them costs, but those of
 // single placements, which are wall times: other processes of the machine slow both down
@@ -16,6 +16,7 @@ import (
 	"math"
 	"os"
 	"runtime"
+	"runtime/pprof"
 	"slices"
 	"strings"
 	"syscall"
@@ -35,28 +36,41 @@ type bench struct {
 	clock                 time.Duration // what reading the clock costs
 }
 
-func main() {
+func main() { os.Exit(run()) }
+
+// run measures what the flags ask for and gives what the process ends with.
+func run() int {
 	runtime.LockOSThread() // whose time is measured
 	b := &bench{x: 1}
 	flag.IntVar(&b.pending, "pending", 1_000_000, "jobs that wait")
 	flag.IntVar(&b.hosts, "hosts", 10_000, "hosts")
 	flag.IntVar(&b.steps, "steps", 300_000, "completions")
 	flag.StringVar(&b.traces, "traces", "../shared/data/traces", "where the Alibaba GPU 2023 files are")
+	profile := flag.String("cpuprofile", "", "a file for what pprof reads: where the CPU time of all rows went")
 	rows := flag.String("rows", "decide,arrays,full,fair,pack,alibaba,churn,explain", "what to measure")
 	flag.Parse()
+	if *profile != "" {
+		f, err := os.Create(*profile)
+		if err == nil {
+			err = pprof.StartCPUProfile(f)
+		}
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "-cpuprofile:", err)
+			return 2
+		}
+		defer pprof.StopCPUProfile()
+	}
 	b.calibrate()
 	fmt.Printf("%-58s %-26s %-16s %s\n", "what", "figure", "must", "")
 	for _, r := range strings.Split(*rows, ",") {
 		run := map[string]func(){"decide": b.decide, "full": b.full, "fair": b.fair, "pack": b.pack, "alibaba": b.alibaba, "churn": b.churn, "explain": b.explain, "arrays": b.arrays}[r]
 		if run == nil {
 			fmt.Fprintln(os.Stderr, "no such row:", r)
-			os.Exit(2)
+			return 2
 		}
 		run()
 	}
-	if b.missed > 0 {
-		os.Exit(1)
-	}
+	return min(b.missed, 1)
 }
 
 // row prints a figure and whether it is what it must be.

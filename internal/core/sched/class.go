@@ -61,6 +61,7 @@ func (s *State) intern(d *Demand) int32 {
 	whole, least := measure(list)
 	s.classes[c] = class{classKey: k, tokens: d.Tokens, sections: list, largest: largestFirst(list), whole: whole}
 	s.needs[c], s.priorities[c] = least, k.Priority
+	s.climb(c, least)
 	s.classOf[k] = c
 	s.wide.add(c)
 	s.near.remove(c)
@@ -79,22 +80,5 @@ func (s *State) sweepClasses() {
 				s.freeClasses = append(s.freeClasses, int32(c))
 			}
 		}
-	}
-}
-
-// fitting adds to b the classes of which a unit (of a gang a node) fits into free.
-func (s *State) fitting(free resource.Vector, b *set) {
-	for len(*b) < (len(s.needs)+63)/64 {
-		*b = append(*b, 0)
-	}
-	for w := range *b {
-		var m uint64
-		lo := w * 64
-		for i, n := range s.needs[lo:min(lo+64, len(s.needs))] {
-			if n.MilliVCPU <= free.MilliVCPU && n.MemoryMiB <= free.MemoryMiB && n.GPU <= free.GPU {
-				m |= 1 << i
-			}
-		}
-		(*b)[w] |= m &^ s.sick.word(w)
 	}
 }

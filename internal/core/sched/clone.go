@@ -19,6 +19,7 @@ func (s *State) Clone(depth int) *State {
 	c.runAt.slots = slices.Clone(s.runAt.slots)
 	c.byID, c.freeHosts, c.fresh = slices.Clone(s.byID), slices.Clone(s.freeHosts), slices.Clone(s.fresh)
 	c.classes, c.needs, c.priorities, c.freeClasses = slices.Clone(s.classes), slices.Clone(s.needs), slices.Clone(s.priorities), slices.Clone(s.freeClasses)
+	c.ladders = slices.Clone(s.ladders)
 	c.kids, c.freeKids = cloneKids(s.kids), slices.Clone(s.freeKids)
 	c.wide, c.near, c.sick, c.aside = slices.Clone(s.wide), slices.Clone(s.near), slices.Clone(s.sick), nil
 	c.freeRuns = slices.Clone(s.freeRuns)

@@ -162,7 +162,7 @@ func (s *State) next(queues []*queue) *queue {
 	var best *queue
 	var least float64
 	for _, q := range queues {
-		if q.waiting == 0 {
+		if q.waiting == 0 || best != nil && q.use >= least {
 			continue
 		}
 		if q.pass != s.pass {
@@ -171,9 +171,7 @@ func (s *State) next(queues []*queue) *queue {
 		if q.done || (q.headed || q.policy == patient && q.hold == nil && q.due == nil) && !s.promising(q) {
 			continue
 		}
-		if use := float64(q.running) / q.weight; best == nil || use < least {
-			best, least = q, use
-		}
+		best, least = q, q.use
 	}
 	return best
 }
@@ -460,6 +458,7 @@ func (s *State) expands(q *queue, c int32, since uint32) float64 {
 func (s *State) place(q *queue, sh *share, c int32, own *hold) (Placement, bool) {
 	k := &s.classes[c]
 	s.at = c
+	ref := s.first(sh.fifos[c]) // read now: it is far away, and here by the time that it is needed
 	if _, lacks := s.lacks(k, own); lacks {
 		q.blocked.add(c)
 		return Placement{}, false
@@ -481,7 +480,7 @@ func (s *State) place(q *queue, sh *share, c int32, own *hold) (Placement, bool)
 		q.blocked.add(c)
 		return Placement{}, false
 	}
-	return s.start(q, sh, c, e, own), true
+	return s.start(q, sh, c, e, ref, own), true
 }
 
 // room is the first of some environments of the queue that takes a unit of the class.
@@ -565,9 +564,9 @@ func (s *State) findOne(q *queue, c int32, shape Shape, e *environment, own *hol
 }
 
 // start places the head of a class on the hosts that find found.
-func (s *State) start(q *queue, sh *share, c int32, e *environment, own *hold) Placement {
+func (s *State) start(q *queue, sh *share, c int32, e *environment, ref job.Ref, own *hold) Placement {
 	k := &s.classes[c]
-	u := run{queue: q, share: sh, env: e, part: part{s.found[0], k.need(0)}, tokens: k.tokens, placed: s.now, priority: k.Priority}
+	u := run{ref: ref, queue: q, share: sh, env: e, part: part{s.found[0], k.need(0)}, tokens: k.tokens, placed: s.now, priority: k.Priority}
 	p := Placement{Queue: q.Name, Environment: e.Name, Host: s.hosts[s.found[0]].id}
 	for n, i := range s.found[1:] {
 		u.rest = append(u.rest, part{i, k.need(n + 1)})
@@ -585,8 +584,7 @@ func (s *State) start(q *queue, sh *share, c int32, e *environment, own *hold) P
 		h.spare -= k.whole.MilliVCPU
 	}
 	first := sh.front == c
-	u.ref = s.first(sh.fifos[c])
-	p.Ref, s.starting = u.ref, u.ref
+	p.Ref, s.starting = ref, ref
 	s.begin(u)
 	s.pop(q, sh, c)
 	s.starting = job.Ref{}

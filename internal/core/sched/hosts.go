@@ -201,6 +201,17 @@ type grid struct {
 	heads     [64 * 64]int32
 }
 
+// levels is the number of rows, and of columns.
+const levels = 64
+
+// units is the least amount of a level, in units.
+func units(level int) int64 {
+	if level < 32 {
+		return int64(level)
+	}
+	return int64(8+level%8) << (level/8 - 2)
+}
+
 // level is the row or column of an amount in units: exact up to 31, then eight to an octave.
 func level(units int64) int {
 	if units < 32 {

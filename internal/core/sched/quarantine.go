@@ -70,7 +70,8 @@ func (s *State) recount() {
 		e.used, e.leaving = 0, 0
 	}
 	for _, q := range s.queues {
-		q.running, q.pool.held = 0, Limit{}
+		q.runs(-q.running)
+		q.pool.held = Limit{}
 		for _, sh := range q.shares {
 			q.settle(sh, s.now)
 			sh.running, sh.leaving = Limit{}, Limit{}

@@ -171,6 +171,9 @@ func (s *State) begin(u run) {
 		s.freeRuns = s.freeRuns[:n-1]
 	} else {
 		i = int32(len(s.runs))
+		if len(s.runs) == cap(s.runs) { // append would copy them more often
+			s.runs = slices.Grow(s.runs, max(64, len(s.runs)))
+		}
 		s.runs = append(s.runs, run{})
 	}
 	s.runs[i] = u
@@ -208,7 +211,7 @@ func (s *State) account(u *run, whole resource.Vector) {
 	if u.queue == nil {
 		return
 	}
-	u.queue.running += whole.MilliVCPU
+	u.queue.runs(whole.MilliVCPU)
 	if s.now > 0 { // else units are taken over, and the usage is as of when the last was placed
 		u.queue.settle(u.share, s.now)
 	}

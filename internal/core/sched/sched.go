@@ -62,6 +62,7 @@ type State struct {
 
 	classes     []class
 	needs       []resource.Vector // by class
+	ladders     []ladder          // by 64 classes
 	priorities  []int32           // by class
 	classOf     map[classKey]int32
 	freeClasses []int32

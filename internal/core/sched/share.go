@@ -64,8 +64,7 @@ const (
 type queue struct {
 	// What next looks at comes first: it is one line of the cache.
 	waiting int64
-	running int64 // milli vCPU
-	weight  float64
+	use     float64 // running over weight
 	pass    uint64
 	hold    *hold
 	due     *share // whose first unit has been passed over for too long
@@ -76,6 +75,8 @@ type queue struct {
 	blocked set // classes that cannot be placed in this pass, for other reasons than room on hosts
 
 	job.Queue
+	running  int64 // milli vCPU
+	weight   float64
 	envs     []*environment
 	overtake int64 // µs
 	expected int64 // µs that a unit without a timeout runs; 0 = unknown
@@ -134,11 +135,18 @@ func (s *State) SetQueue(q job.Queue) {
 	if w, err := strconv.ParseFloat(q.Tags[TagWeight], 64); err == nil && w > 0 && w <= 1e6 {
 		o.weight = w
 	}
+	o.runs(0)
 	s.endAll(o)
 	slices.SortFunc(s.queues, func(a, b *queue) int {
 		return cmp.Or(cmp.Compare(b.Priority, a.Priority), strings.Compare(a.Name, b.Name))
 	})
 	s.resolve()
+}
+
+// runs adds to what the queue runs.
+func (q *queue) runs(milli int64) {
+	q.running += milli
+	q.use = float64(q.running) / q.weight
 }
 
 func number(text string, otherwise int64) int64 {

@@ -395,7 +395,7 @@ func (e *entry) demand(i int32) sched.Demand {
 	}
 	d := sched.Demand{
 		Shape: shapeOf(s.Image, e.need(i), wants(s.Requires, s.Container)), Share: cmp.Or(s.Share, s.QuotaShare), Priority: s.Priority,
-		Timeout: s.TimeoutSeconds, Tokens: tokens(s), Since: since,
+		Timeout: s.TimeoutSeconds, Tokens: tokens(s), Since: since, Image: e.image(),
 	}
 	if s.Nodes != nil {
 		d.Shape, d.Nodes, d.Groups = e.groups()

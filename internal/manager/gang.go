@@ -69,6 +69,22 @@ func (e *entry) groups() (shape sched.Shape, nodes int32, groups []sched.Group) 
 	return sched.Shape{}, 0, groups
 }
 
+// image is the number of the one image that all containers of a job have; 0 = they have
+// several, or are processes.
+func (e *entry) image() uint8 {
+	image := e.spec.Image
+	if n := e.spec.Nodes; n != nil {
+		if len(n.Groups) > 1 {
+			return 0
+		}
+		image = n.Groups[0].Image
+	}
+	if image == "" || image == job.HostImage {
+		return 0
+	}
+	return sched.ImageOf(image)
+}
+
 // wants is what a container, and its job, want of a host.
 func wants(requires string, c *job.Container) string {
 	switch {

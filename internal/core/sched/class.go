@@ -12,6 +12,7 @@ import (
 type classKey struct {
 	Shape
 	Priority, Timeout, Nodes int32
+	Image                    uint8
 	tokens, gang             string
 }
 
@@ -30,7 +31,7 @@ const manyClasses = 64
 
 // intern gives the number of a demand's class.
 func (s *State) intern(d *Demand) int32 {
-	k := classKey{Shape: d.Shape, Priority: d.Priority, Timeout: d.Timeout, Nodes: d.nodes(), gang: d.gangKey()}
+	k := classKey{Shape: d.Shape, Priority: d.Priority, Timeout: d.Timeout, Nodes: d.nodes(), Image: d.Image, gang: d.gangKey()}
 	if k.gang != "" {
 		k.Shape = Shape{}
 	}

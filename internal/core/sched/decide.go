@@ -548,7 +548,7 @@ func (s *State) findOne(q *queue, c int32, shape Shape, e *environment, own *hol
 		}
 	case wide:
 		if i := s.search(shape, e); i >= 0 {
-			return i
+			return s.warmer(i, k, &shape, e)
 		}
 		for _, h := range s.holds {
 			for _, i := range h.hosts {
@@ -560,7 +560,7 @@ func (s *State) findOne(q *queue, c int32, shape Shape, e *environment, own *hol
 			consider(i)
 		}
 	}
-	return best
+	return s.warmer(best, k, &shape, e)
 }
 
 // start places the head of a class on the hosts that find found.
@@ -579,6 +579,9 @@ func (s *State) start(q *queue, sh *share, c int32, e *environment, ref job.Ref,
 	}
 	for n, i := range s.found {
 		s.spend(i, q, k, k.need(n), own)
+		if k.Image != 0 {
+			s.heat(k.Image, i)
+		}
 	}
 	if h := e.hold; h != nil && h != own && !h.over(s, q, k) {
 		h.spare -= k.whole.MilliVCPU

@@ -11,6 +11,7 @@ type Demand struct {
 	Priority int32   // schedulingPriority: inside a share the higher one goes first
 	Timeout  int32   // seconds from the placement after which an attempt is ended; 0 = unknown
 	Tokens   []Token // consumable resources, by name
+	Image    uint8   // its ImageOf, of a container; 0 = none, or several
 	Nodes    int32   // of a gang, each with the Shape; 0 and 1 are a plain unit
 	Groups   []Group // of a gang whose nodes ask for different things, in the order of its nodes, in place of Shape and Nodes
 	Since    int64   // when it became RUNNABLE (µs)

@@ -150,6 +150,7 @@ func (s *State) RemoveHost(id string) {
 	for _, r := range s.hosts[i].runs {
 		s.runs[r].detach(i)
 	}
+	s.cool(i)
 	s.hosts[i] = host{gone: true, cell: -1, prev: -1, next: -1, fresh: s.hosts[i].fresh}
 	s.freeHosts = append(s.freeHosts, i)
 }

@@ -139,6 +139,13 @@ func (s *State) Take(r job.Ref, queueName string, d Demand, hosts []string, env 
 	if u.queue != nil {
 		u.queue.backdate(u.share, u.whole().MilliVCPU, placed)
 	}
+	if d.Image != 0 {
+		u.parts(func(p *part) {
+			if p.host >= 0 {
+				s.heat(d.Image, p.host)
+			}
+		})
+	}
 	s.begin(u)
 }
 

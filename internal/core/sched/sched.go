@@ -72,9 +72,10 @@ type State struct {
 	wide        set // classes that may fit anywhere
 	sick        set // classes in quarantine
 	aside       []Quarantine
-	at          int32   // the class that is decided on
-	starting    job.Ref // the unit that is between waiting and running
-	near        set     // classes that may fit on a fresh host
+	at          int32    // the class that is decided on
+	starting    job.Ref  // the unit that is between waiting and running
+	near        set      // classes that may fit on a fresh host
+	warm        []warmth // by image
 
 	runs     []run
 	runAt    runTable

@@ -125,7 +125,7 @@ func (c *cosmos) submit(t *rapid.T) {
 		Shape: sched.Shape{Executor: sched.Process, Need: resource.Vector{MilliVCPU: rapid.Int64Range(1, 12).Draw(t, "need") * 500, MemoryMiB: rapid.Int64Range(1, 6).Draw(t, "memory") * 512,
 			GPU: rapid.SampledFrom([]int64{0, 0, 0, 1}).Draw(t, "gpu")}},
 		Timeout: rapid.SampledFrom([]int32{0, 10, 60, 600}).Draw(t, "timeout"), Priority: rapid.SampledFrom([]int32{0, 0, 5}).Draw(t, "urgency"), Since: c.now,
-		Nodes: rapid.SampledFrom([]int32{0, 0, 0, 1, 2}).Draw(t, "nodes"),
+		Nodes: rapid.SampledFrom([]int32{0, 0, 0, 1, 2}).Draw(t, "nodes"), Image: rapid.SampledFrom([]uint8{0, 0, 1, 2}).Draw(t, "image"),
 	}
 	if rapid.IntRange(0, 5).Draw(t, "groups") == 0 {
 		d.Groups = []sched.Group{{Shape: d.Shape, Nodes: rapid.Int32Range(1, 3).Draw(t, "first")}, {Shape: d.Shape, Nodes: rapid.Int32Range(1, 2).Draw(t, "second")}}

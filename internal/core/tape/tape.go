@@ -62,6 +62,7 @@ type demandKey struct {
 	sched.Shape
 	share                    string
 	priority, timeout, nodes int32
+	image                    uint8
 	rest                     string // tokens and groups
 }
 
@@ -108,7 +109,7 @@ func (r *Recorder) text(s string) uint64 {
 
 // demand gives the number of a demand, writing it down at its first use.
 func (r *Recorder) demand(d *sched.Demand) uint64 {
-	k := demandKey{Shape: d.Shape, share: d.Share, priority: d.Priority, timeout: d.Timeout, nodes: d.Nodes}
+	k := demandKey{Shape: d.Shape, share: d.Share, priority: d.Priority, timeout: d.Timeout, nodes: d.Nodes, image: d.Image}
 	if len(d.Tokens)+len(d.Groups) > 0 {
 		var b strings.Builder
 		for _, t := range d.Tokens {

@@ -43,7 +43,7 @@ func TestPlay(t *testing.T) {
 			switch rapid.IntRange(0, 6).Draw(t, "what") {
 			case 0, 1, 2:
 				d := sched.Demand{Shape: sched.Shape{Need: resource.Vector{MilliVCPU: rapid.Int64Range(1, 9).Draw(t, "need") * 1000, MemoryMiB: 1}, Executor: sched.Process},
-					Timeout: rapid.SampledFrom([]int32{0, 5, 50}).Draw(t, "timeout"), Since: now}
+					Timeout: rapid.SampledFrom([]int32{0, 5, 50}).Draw(t, "timeout"), Since: now, Image: rapid.SampledFrom([]uint8{0, 1, 2}).Draw(t, "image")}
 				q := rapid.IntRange(0, 3).Draw(t, "queue")
 				if q == 0 {
 					d.Share = rapid.SampledFrom([]string{"a", "b"}).Draw(t, "share")
@@ -104,7 +104,7 @@ func TestDemandFields(t *testing.T) {
 	for i := range reflect.TypeFor[sched.Demand]().NumField() {
 		names = append(names, reflect.TypeFor[sched.Demand]().Field(i).Name)
 	}
-	if got := fmt.Sprint(names); got != "[Shape Share Priority Timeout Tokens Nodes Groups Since]" {
+	if got := fmt.Sprint(names); got != "[Shape Share Priority Timeout Tokens Image Nodes Groups Since]" {
 		t.Errorf("Demand has %s: make each a part of demandKey, then change this test", got)
 	}
 	r := tape.NewRecorder()

@@ -131,4 +131,20 @@ batch.terminate_job(jobId=job, reason="enough")
 detail = wait(job, "SUCCEEDED", "FAILED")
 same("status", (detail["status"], detail["statusReason"]), ("FAILED", "enough"))
 
+# Nodes of several containers: the end of the main node's main container ends them all.
+nodes = {"numNodes": 2, "mainNode": 0, "nodeRangeProperties": [{"targetNodes": "0:", "ecsProperties": {"taskProperties": [task]}}]}
+task["containers"][0]["command"] = program + ["await=" + ready, "env=AWS_BATCH_JOB_NODE_INDEX", "sleep=Ref::wait"]
+batch.register_job_definition(jobDefinitionName="pod", type="multinode", nodeProperties=nodes, parameters={"wait": "2s"})
+job = submit()
+detail = wait(job, "SUCCEEDED", "FAILED")
+same("status of the nodes' job", detail["status"], "SUCCEEDED")
+assert "ecsProperties" not in detail and len(detail["nodeProperties"]["nodeRangeProperties"][0]["ecsProperties"]["taskProperties"]) == 1, detail
+node = batch.describe_jobs(jobs=[job + "#0"])["jobs"][0]
+same("containers", len(node["ecsProperties"]["taskProperties"][0]["containers"]), 3)
+end = ends(node["attempts"][0])
+same("main's log", written(end["main"]), ["0"])
+same("exit codes", (end["main"]["exitCode"], end["init"]["exitCode"]), (0, 0))
+same("the job's attempt", detail["attempts"][0]["taskProperties"], node["attempts"][0]["taskProperties"])
+same("node 1", batch.describe_jobs(jobs=[job + "#1"])["jobs"][0]["nodeDetails"], {"nodeIndex": 1, "isMainNode": False})
+
 print("RESULT", json.dumps(first))

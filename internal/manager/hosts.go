@@ -299,7 +299,7 @@ func (c *Core) sendStart(e *entry, i int32) {
 	}
 	if n, ok := job.NodeOf(i); ok {
 		w := &s.Nodes.Of(n).Work
-		a.Image, a.Command, a.Variables, a.Container, a.Seat = w.Image, w.Command, w.Environment, w.Container, e.seat(n)
+		a.Image, a.Command, a.Variables, a.Container, a.Pod, a.Seat = w.Image, w.Command, w.Environment, w.Container, w.Pod, e.seat(n)
 		if n != s.Nodes.Main {
 			a.TimeoutSeconds = 0 // the timeout is the job's: the main node has it
 		}

@@ -22,6 +22,7 @@ type Work struct {
 	Environment []Variable      `json:"environment,omitempty"`
 	Need        resource.Vector `json:"need"`
 	Container   *Container      `json:"container,omitempty"`
+	Pod         *Pod            `json:"pod,omitempty"` // several containers; Command and Environment are theirs
 }
 
 // Nodes make a job a multi-node parallel one: for its queue it is one unit, which gets room
@@ -44,6 +45,18 @@ type NodeGroup struct {
 func (n *Nodes) Of(node int32) *NodeGroup {
 	i, _ := slices.BinarySearchFunc(n.Groups, node, func(g NodeGroup, node int32) int { return int(g.Last - node) })
 	return &n.Groups[i]
+}
+
+// PodOf is what several containers a unit of a job has: nil if it has one. A multi-node
+// parallel job as a whole has those of its main node, whose end is its own.
+func (s *Spec) PodOf(index int32) *Pod {
+	if s.Nodes == nil {
+		return s.Pod
+	}
+	if n, ok := NodeOf(index); ok {
+		return s.Nodes.Of(n).Pod
+	}
+	return s.Nodes.Of(s.Nodes.Main).Pod
 }
 
 // Node is the Index by which a Ref names a node; array children have indexes from 0, the
@@ -220,6 +233,9 @@ func (t *NodeTemplate) resolve(o *NodesOverride, parameters map[string]string) (
 		needs := r.Consumables
 		for i := range list {
 			if v := &list[i]; v.has(at[0], n.Count) {
+				if r.Pod != nil && v.works() {
+					return nil, nil, invalid("containerOverrides cannot be set for nodes %s, which have several containers (ecsProperties): leave them out of targetNodes %s", r.Span, v.Span)
+				}
 				v.put(r, &g.Work)
 				if v.Consumables != nil {
 					needs = v.Consumables
@@ -230,10 +246,20 @@ func (t *NodeTemplate) resolve(o *NodesOverride, parameters map[string]string) (
 		if g.Command, err = Substitute(g.Command, parameters); err != nil {
 			return nil, nil, err
 		}
+		if g.Pod != nil {
+			if g.Pod, err = g.Pod.Resolve(nil, parameters); err != nil {
+				return nil, nil, err
+			}
+		}
 		n.Groups = append(n.Groups, g)
 		tokens = addNeeds(tokens, needs, int64(at[1]-at[0]+1))
 	}
 	return n, tokens, nil
+}
+
+// works reports whether it says anything of what the nodes run.
+func (v *NodeOverride) works() bool {
+	return len(v.Command)+len(v.Environment) > 0 || v.Need != (resource.Vector{}) || v.OldNeed != (resource.Vector{})
 }
 
 // put overrides the work of a node of range r.

@@ -63,6 +63,12 @@ func asked(c *types.ContainerProperties) *job.Container {
 	return &a
 }
 
+// askedOfTask is what several containers ask for together: their roles, and hosts of their
+// architecture.
+func askedOfTask(t *types.EcsTaskProperties) *job.Container {
+	return asked(&types.ContainerProperties{JobRoleArn: t.TaskRoleArn, ExecutionRoleArn: t.ExecutionRoleArn, RuntimePlatform: t.RuntimePlatform})
+}
+
 func askedSecrets(list []types.Secret) []job.Reference {
 	var out []job.Reference
 	for _, s := range list {

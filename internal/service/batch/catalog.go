@@ -97,7 +97,7 @@ func prepare(d job.Definition) (*prepared, error) {
 	case in.EcsProperties != nil:
 		p.ecs = &in.EcsProperties.TaskProperties[0]
 		p.container = taskAsContainer(p.ecs)
-		p.asked = asked(&types.ContainerProperties{JobRoleArn: p.ecs.TaskRoleArn, ExecutionRoleArn: p.ecs.ExecutionRoleArn})
+		p.asked = askedOfTask(p.ecs)
 	case in.EksProperties != nil:
 		p.eks = in.EksProperties.PodProperties
 	case in.NodeProperties != nil:

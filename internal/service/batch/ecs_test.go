@@ -93,7 +93,7 @@ func TestPodIsAsked(t *testing.T) {
 	})
 	v, err := w.m.Describe(t.Context(), []string{id})
 	s := must(t, v, err)[0].Spec
-	if s.Need != (resource.Vector{MilliVCPU: 1250, MemoryMiB: 320}) || s.Container.Role() != "arn:aws:iam::123456789012:role/r" || s.Image != "fetcher:1" {
+	if s.Need != (resource.Vector{MilliVCPU: 1250, MemoryMiB: 320}) || s.Container.Role() != "arn:aws:iam::123456789012:role/r" || s.Container.Architecture != "X86_64" || s.Image != "fetcher:1" {
 		t.Errorf("spec %+v %+v", s, s.Container)
 	}
 	mount := func(readOnly bool) []job.Mount {

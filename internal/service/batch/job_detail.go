@@ -69,7 +69,7 @@ func describeJob(n names, v *manager.View, kept jobDetail) types.JobDetail {
 		StartedAt:            millis(u.Started),
 		IsCancelled:          &u.Cancelled,
 		IsTerminated:         &u.Terminated,
-		Attempts:             describeAttempts(n, spec.Pod, v.Attempts),
+		Attempts:             describeAttempts(n, spec.PodOf(v.Index), v.Attempts),
 		DependsOn:            writeDependencies(spec.Dependencies),
 		Parameters:           listed(spec.Parameters),
 		Tags:                 listed(spec.Tags),
@@ -85,8 +85,12 @@ func describeJob(n names, v *manager.View, kept jobDetail) types.JobDetail {
 	switch {
 	case spec.Nodes != nil && kept.Nodes != nil && isNode:
 		d.NodeDetails = &types.NodeDetails{NodeIndex: &node, IsMainNode: aws.Bool(node == spec.Nodes.Main)}
-		one, c := nodeView(v, node, kept.Nodes)
-		d.Container = describeContainer(n, one, c)
+		one, r := nodeView(v, node, kept.Nodes)
+		if one.Spec.Pod != nil {
+			d.EcsProperties = describePod(n, one, &r.EcsProperties.TaskProperties[0])
+		} else {
+			d.Container = describeContainer(n, one, r.Container)
+		}
 	case spec.Nodes != nil && kept.Nodes != nil:
 		d.NodeProperties = describeNodes(spec, kept.Nodes)
 	case spec.Pod != nil && kept.Ecs != nil:

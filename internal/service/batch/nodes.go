@@ -59,17 +59,21 @@ func readNodeRange(n names, p *types.NodeRangeProperty, parameters map[string]st
 	if r.Span, err = job.ParseSpan(aws.ToString(p.TargetNodes)); err != nil {
 		return r, err
 	}
-	if m := present("ecsProperties of a node range", p.EcsProperties != nil, "eksProperties of a node range", p.EksProperties != nil); m != "" {
-		return r, notBuilt(m)
+	if p.EksProperties != nil {
+		return r, notBuilt("eksProperties of a node range")
 	}
 	c := p.Container
-	if c == nil {
-		return r, invalid("the node range %s needs a container", aws.ToString(p.TargetNodes))
+	if (c != nil) == (p.EcsProperties != nil) {
+		return r, invalid("the node range %s needs a container or ecsProperties, and not both", aws.ToString(p.TargetNodes))
+	}
+	kinds := slices.Clone(p.InstanceTypes)
+	if c != nil {
+		kinds = append(kinds, aws.ToString(c.InstanceType))
 	}
 	if len(p.InstanceTypes) > 1 {
 		return r, invalid("instanceTypes of a node range has %d entries, at most 1 is allowed", len(p.InstanceTypes))
 	}
-	for _, kind := range append(slices.Clone(p.InstanceTypes), aws.ToString(c.InstanceType)) {
+	for _, kind := range kinds {
 		if kind == "" {
 			continue
 		}
@@ -78,25 +82,36 @@ func readNodeRange(n names, p *types.NodeRangeProperty, parameters map[string]st
 		}
 		*instance = kind
 	}
+	if r.Consumables, err = readConsumables(n, p.ConsumableResourceProperties); err != nil {
+		return r, err
+	}
+	if c != nil {
+		return r, readNodeContainer(&r, c, parameters)
+	}
+	if r.Pod, err = readPod(p.EcsProperties, false); err != nil {
+		return r, err
+	}
+	r.Image, r.Need, r.Container = r.Pod.Members[0].Image, r.Pod.Need(), askedOfTask(&p.EcsProperties.TaskProperties[0])
+	return r, nil
+}
+
+// readNodeContainer reads the one container of a node range.
+func readNodeContainer(r *job.NodeRange, c *types.ContainerProperties, parameters map[string]string) (err error) {
 	plain := *c
 	plain.InstanceType = nil // which no other job may have
 	if err := checkContainer(&plain, false); err != nil {
-		return r, err
+		return err
 	}
 	if r.Need, err = definitionNeed(&plain); err != nil {
-		return r, err
+		return err
 	}
 	c.ResourceRequirements = plain.ResourceRequirements
 	r.OldCPU, r.OldMemory = !requires(c.ResourceRequirements, types.ResourceTypeVcpu), !requires(c.ResourceRequirements, types.ResourceTypeMemory)
 	if r.Environment, err = readVariables(c.Environment); err != nil {
-		return r, err
-	}
-	if err := checkCommand(c.Command, parameters); err != nil {
-		return r, err
+		return err
 	}
 	r.Image, r.Command, r.Container = *c.Image, c.Command, asked(c)
-	r.Consumables, err = readConsumables(n, p.ConsumableResourceProperties)
-	return r, err
+	return checkCommand(c.Command, parameters)
 }
 
 // checkNodesFit refuses what only jobs of the other kind have.
@@ -196,14 +211,19 @@ func keptNodes(kept *types.NodeProperties, nodes *job.Nodes, o *types.NodeOverri
 		g := &nodes.Groups[i]
 		r := kept.NodeRangeProperties[g.Range]
 		r.TargetNodes = aws.String(job.Span{From: g.First, To: g.Last}.String())
-		c := *r.Container
+		var c types.ContainerProperties
+		if r.Container != nil {
+			c = *r.Container
+		}
 		for j := range o.NodePropertyOverrides {
 			v := &o.NodePropertyOverrides[j]
 			if s, err := job.ParseSpan(aws.ToString(v.TargetNodes)); err == nil && s.From <= g.First && (s.To < 0 || s.To >= g.Last) {
 				overrideRange(&r, &c, v)
 			}
 		}
-		r.Container = &c
+		if r.Container != nil {
+			r.Container = &c
+		}
 		g.Range = int32(i)
 		out.NodeRangeProperties = append(out.NodeRangeProperties, r)
 	}
@@ -263,6 +283,10 @@ func describeNodes(spec *job.Spec, kept *types.NodeProperties) *types.NodeProper
 	for i := range spec.Nodes.Groups {
 		g := &spec.Nodes.Groups[i]
 		r := &out.NodeRangeProperties[g.Range]
+		if g.Pod != nil {
+			r.EcsProperties = describeNodePod(g.Pod, r.EcsProperties)
+			continue
+		}
 		c := *r.Container
 		c.Command, c.Environment = filled(g.Command), writeVariables(g.Environment)
 		r.Container = &c
@@ -270,14 +294,25 @@ func describeNodes(spec *job.Spec, kept *types.NodeProperties) *types.NodeProper
 	return &out
 }
 
+// describeNodePod echoes the containers of a node with the commands that they run.
+func describeNodePod(p *job.Pod, kept *types.EcsProperties) *types.EcsProperties {
+	t := kept.TaskProperties[0]
+	t.Containers = slices.Clone(t.Containers)
+	for i := range t.Containers {
+		c, m := &t.Containers[i], &p.Members[i]
+		c.Command, c.Environment = filled(m.Command), writeVariables(m.Environment)
+	}
+	return &types.EcsProperties{TaskProperties: []types.EcsTaskProperties{t}}
+}
+
 // nodeView is the view of a node as that of a job which runs what the node does, and what
-// is kept of its container.
-func nodeView(v *manager.View, node int32, kept *types.NodeProperties) (*manager.View, *types.ContainerProperties) {
+// is kept of its range.
+func nodeView(v *manager.View, node int32, kept *types.NodeProperties) (*manager.View, *types.NodeRangeProperty) {
 	g := v.Spec.Nodes.Of(node)
 	one, spec := *v, *v.Spec
-	spec.Image, spec.Command, spec.Environment, spec.Container = g.Image, g.Command, g.Environment, g.Container
+	spec.Image, spec.Command, spec.Environment, spec.Container, spec.Pod = g.Image, g.Command, g.Environment, g.Container, g.Pod
 	one.Spec = &spec
-	return &one, kept.NodeRangeProperties[g.Range].Container
+	return &one, &kept.NodeRangeProperties[g.Range]
 }
 
 // fillNodes gives the lists that AWS always answers.
@@ -285,6 +320,9 @@ func fillNodes(p *types.NodeProperties) {
 	for i := range p.NodeRangeProperties {
 		if c := p.NodeRangeProperties[i].Container; c != nil {
 			fillContainer(c)
+		}
+		if e := p.NodeRangeProperties[i].EcsProperties; e != nil {
+			fillTask(&e.TaskProperties[0])
 		}
 	}
 }

@@ -80,8 +80,15 @@ func TestBadNodeDefinitions(t *testing.T) {
 		"needs a container": func(in *batch.RegisterJobDefinitionInput) {
 			in.NodeProperties.NodeRangeProperties[1].Container = nil
 		},
-		"ecsProperties of a node range is not": func(in *batch.RegisterJobDefinitionInput) {
+		"a container or ecsProperties, and not both": func(in *batch.RegisterJobDefinitionInput) {
+			in.NodeProperties.NodeRangeProperties[1].EcsProperties = hostPod("x").EcsProperties
+		},
+		"exactly one entry": func(in *batch.RegisterJobDefinitionInput) {
+			in.NodeProperties.NodeRangeProperties[1].Container = nil
 			in.NodeProperties.NodeRangeProperties[1].EcsProperties = &types.EcsProperties{TaskProperties: []types.EcsTaskProperties{}}
+		},
+		"eksProperties of a node range is not": func(in *batch.RegisterJobDefinitionInput) {
+			in.NodeProperties.NodeRangeProperties[1].EksProperties = &types.EksProperties{}
 		},
 		"same instance type": func(in *batch.RegisterJobDefinitionInput) {
 			in.NodeProperties.NodeRangeProperties[1].Container.InstanceType = aws.String("m5.large")
@@ -211,6 +218,72 @@ func TestNodesLife(t *testing.T) {
 	}
 	if s := aws.ToString(w.describe(t, id+"#1").StatusReason); s != "The main node of the job has exited" {
 		t.Errorf("statusReason of a stopped node: %q", s)
+	}
+}
+
+// TestNodesOfSeveralContainers takes a multi-node parallel job through its life whose main
+// node has one container and whose others have two each.
+func TestNodesOfSeveralContainers(t *testing.T) {
+	w := newWorld(t, job.DroverLimits())
+	in := mpi("p")
+	in.NodeProperties.MainNode = aws.Int32(2)
+	r := &in.NodeProperties.NodeRangeProperties[1] // node 2
+	r.Container, r.InstanceTypes, r.EcsProperties = nil, []string{"c5.large"}, hostPod("x").EcsProperties
+	r.EcsProperties.TaskProperties[0].Containers[0].Command = []string{"say", "Ref::what"}
+	r.EcsProperties.TaskProperties[0].Containers[1].DependsOn = nil
+	w.register(t, in)
+	out, err := w.DescribeJobDefinitions(t.Context(), &batch.DescribeJobDefinitionsInput{JobDefinitionName: aws.String("p")})
+	kept := must(t, out, err).JobDefinitions[0].NodeProperties.NodeRangeProperties[1]
+	if kept.Container != nil || *kept.EcsProperties.TaskProperties[0].Containers[1].Name != "two" || kept.EcsProperties.TaskProperties[0].Containers[1].Secrets == nil {
+		t.Errorf("registered: %+v", kept)
+	}
+	submit := &batch.SubmitJobInput{JobName: aws.String("j"), JobQueue: aws.String("default"), JobDefinition: aws.String("p"), Parameters: map[string]string{"what": "bye"},
+		NodeOverrides: &types.NodeOverrides{NodePropertyOverrides: []types.NodePropertyOverride{{TargetNodes: aws.String("1:2"), ContainerOverrides: &types.ContainerOverrides{Command: []string{"mine"}}}}}}
+	_, err = w.SubmitJob(t.Context(), submit)
+	refused(t, err, "containerOverrides cannot be set for nodes 2:2, which have several containers")
+	submit.NodeOverrides.NodePropertyOverrides[0] = types.NodePropertyOverride{TargetNodes: aws.String("2"), EcsPropertiesOverride: &types.EcsPropertiesOverride{}}
+	_, err = w.SubmitJob(t.Context(), submit)
+	refused(t, err, "ecsPropertiesOverride of nodes is not")
+	submit.NodeOverrides.NodePropertyOverrides[0] = types.NodePropertyOverride{TargetNodes: aws.String("0:0"), ContainerOverrides: &types.ContainerOverrides{Command: []string{"mine"}}}
+	h := newHand(t, w.m, 4)
+	id := w.submit(t, submit)
+	main := h.next()
+	if main.UnitName() != id+"#2" || main.Pod == nil || strings.Join(main.Pod.Members[0].Command, " ") != "say bye" || main.Need.MilliVCPU != 500 || main.Seat == nil {
+		t.Fatalf("%+v", main)
+	}
+	h.report(job.Report{Lease: main.Lease, Started: true, Address: "127.64.0.1"})
+	for range 3 {
+		a := h.next()
+		if a.Pod != nil {
+			t.Errorf("%s has several containers", a.UnitName())
+		}
+		h.ended(a.Lease, 0)
+	}
+	zero, code := int32(0), int32(143)
+	h.report(job.Report{Lease: main.Lease, Exit: &job.Exit{Code: &zero, Members: []job.MemberExit{{Name: "one", Code: &zero, Ran: true}, {Name: "two", Code: &code, Ran: true}}}})
+	d := w.waitFor(t, id, types.JobStatusSucceeded)
+	node := w.describe(t, id+"#2")
+	if node.Container != nil || d.EcsProperties != nil || len(d.Attempts) != 1 || len(node.Attempts) != 1 {
+		t.Fatalf("the job: %+v, its main node: %+v", d, node)
+	}
+	diff(t, "the attempts of the job and of its main node", d.Attempts[0].TaskProperties, node.Attempts[0].TaskProperties)
+	for i, c := range node.EcsProperties.TaskProperties[0].Containers {
+		end := node.Attempts[0].TaskProperties[0].Containers[i]
+		if *c.ExitCode != []int32{0, 143}[i] || *c.Name != []string{"one", "two"}[i] || *c.LogStreamName != *end.LogStreamName || !strings.HasPrefix(*c.LogStreamName, "p/"+*c.Name+"/") {
+			t.Errorf("container %d: %+v, %+v", i, c, end)
+		}
+	}
+	var said []string
+	for _, r := range d.NodeProperties.NodeRangeProperties {
+		if r.EcsProperties != nil {
+			said = append(said, *r.TargetNodes+" "+strings.Join(r.EcsProperties.TaskProperties[0].Containers[0].Command, " "))
+		} else {
+			said = append(said, *r.TargetNodes+" "+strings.Join(r.Container.Command, " "))
+		}
+	}
+	diff(t, "nodeProperties", said, []string{"0:0 mine", "1:1 run bye", "2:2 say bye", "3:3 run bye"})
+	if c := w.describe(t, id+"#3").Container; c == nil || *c.ExitCode != 0 {
+		t.Errorf("node 3: %+v", c)
 	}
 }
 

@@ -178,7 +178,13 @@ func (s *Service) passRolesOf(ctx context.Context, in *batch.RegisterJobDefiniti
 // passNodeRoles is passRoles for every node.
 func (s *Service) passNodeRoles(ctx context.Context, p *types.NodeProperties) error {
 	for i := range p.NodeRangeProperties {
-		if err := s.passRoles(ctx, p.NodeRangeProperties[i].Container); err != nil {
+		r := &p.NodeRangeProperties[i]
+		c := r.Container
+		if r.EcsProperties != nil {
+			whole := taskAsContainer(&r.EcsProperties.TaskProperties[0])
+			c = &whole
+		}
+		if err := s.passRoles(ctx, c); err != nil {
 			return err
 		}
 	}

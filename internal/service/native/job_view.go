@@ -149,7 +149,7 @@ func view(v *manager.View) *GetJobViewOutput {
 		}
 	}
 	for i := range v.Attempts {
-		out.Attempts = append(out.Attempts, attempt(v.Spec.Pod, &v.Attempts[i]))
+		out.Attempts = append(out.Attempts, attempt(v.Spec.PodOf(v.Index), &v.Attempts[i]))
 	}
 	if w := v.Wait; w != nil {
 		out.Wait = &Wait{Code: w.Code, Reason: w.Reason, Remedy: w.Remedy, Position: w.Position}

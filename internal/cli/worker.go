@@ -29,7 +29,7 @@ type workerCommand struct {
 	Server      string        `placeholder:"URL" help:"Server of another host to work for, such as https://batch.example.org:4582 (default: that of the data folder)."`
 	Token       string        `type:"path" placeholder:"FILE" help:"That server's worker token, a copy of worker.token in its data folder."`
 	OrphanAfter time.Duration `default:"10m" placeholder:"D" help:"Time without a manager after which jobs are ended and the worker leaves (default ${default})."`
-	Attributes  []string      `name:"attribute" env:"DROVER_ATTRIBUTES" placeholder:"KEY=VALUE" help:"What jobs may require of this host with their tag drover:requires, such as gpu=A100 or pool=night. arch is told by itself."`
+	Attributes  []string      `name:"attribute" env:"DROVER_ATTRIBUTES" placeholder:"KEY=VALUE" help:"What jobs may require of this host with their tag drover:requires, such as pool=night or type=c5.large. arch is told by itself, and gpu (the model, such as A100) where the driver or nvidia-smi tells it."`
 	Cache       *int64        `env:"DROVER_CACHE" placeholder:"MiB" help:"Room for objects that jobs needed and the next may need too; 0 = keep none (default: 10 GiB, or a tenth of the disk if that is less)."`
 
 	Containers containerFlags `embed:""`
@@ -86,7 +86,7 @@ func (c *workerCommand) Run(ctx context.Context, sh *shell, g *globals) error {
 	if err != nil {
 		return err
 	}
-	attributes, err := c.attributes()
+	attributes, err := c.attributes(ctx, os.DirFS("/proc"))
 	if err != nil {
 		return err
 	}
@@ -107,19 +107,25 @@ func (c *workerCommand) Run(ctx context.Context, sh *shell, g *globals) error {
 	return nil
 }
 
-// attributes are what the worker says of its host, the architecture in AWS's words.
-func (c *workerCommand) attributes() ([]string, error) {
+// attributes are what the worker says of its host, the architecture in AWS's words. The model
+// of its GPUs is looked up if it is not given.
+func (c *workerCommand) attributes(ctx context.Context, proc fs.FS) ([]string, error) {
 	arch := "arch=X86_64"
 	if runtime.GOARCH == "arm64" {
 		arch = "arch=ARM64"
 	}
-	out := []string{arch}
+	out, given := []string{arch}, false
 	for _, a := range c.Attributes {
 		key, value, ok := strings.Cut(a, "=")
 		if !ok || key == "arch" || !job.ValidAttribute(key) || !job.ValidAttribute(value) {
 			return nil, wrong("--attribute %q must be KEY=VALUE, of letters, digits and . _ - :, and not arch", a)
 		}
-		out = append(out, a)
+		out, given = append(out, a), given || key == "gpu"
+	}
+	if !given {
+		if model := gpuModel(ctx, proc); model != "" {
+			out = append(out, "gpu="+model)
+		}
 	}
 	return out, nil
 }

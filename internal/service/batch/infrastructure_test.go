@@ -2,6 +2,7 @@ package batch_test
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"testing"
 
@@ -250,6 +251,37 @@ func TestTagging(t *testing.T) {
 		t.Error("host jobs are still allowed")
 	}
 	refused(t, tag(local, map[string]string{"drover:host-jobs": "maybe"}), "must be true or false")
+}
+
+// The scheduler learns the instance types of an environment and its pool when it is made, and
+// when they change.
+func TestPoolsAndTypes(t *testing.T) {
+	w := newWorld(t, job.DroverLimits())
+	in := managed("pool")
+	in.ComputeResources.InstanceTypes = []string{"c5", "m5.large"}
+	in.Tags = map[string]string{"drover:requires": "pool=night"}
+	_, err := w.CreateComputeEnvironment(t.Context(), in)
+	must(t, 0, err)
+	told := func() (types []string, pool string) {
+		all, err := w.m.Environments(t.Context())
+		for _, e := range must(t, all, err) {
+			if e.Name == "pool" {
+				types, pool = e.Types, e.Tags["drover:requires"]
+			}
+		}
+		return types, pool
+	}
+	if list, pool := told(); !slices.Equal(list, []string{"c5", "m5.large"}) || pool != "pool=night" {
+		t.Errorf("told %q and %q", list, pool)
+	}
+	_, err = w.UpdateComputeEnvironment(t.Context(), &batch.UpdateComputeEnvironmentInput{ComputeEnvironment: aws.String("pool"), ComputeResources: &types.ComputeResourceUpdate{InstanceTypes: []string{"optimal"}}})
+	must(t, 0, err)
+	ref := w.environment(t, "pool").ComputeEnvironmentArn
+	_, err = w.TagResource(t.Context(), &batch.TagResourceInput{ResourceArn: ref, Tags: map[string]string{"drover:requires": "pool=day"}})
+	must(t, 0, err)
+	if list, pool := told(); !slices.Equal(list, []string{"optimal"}) || pool != "pool=day" {
+		t.Errorf("told %q and %q after the change", list, pool)
+	}
 }
 
 func TestTokenMakesSubmissionsOne(t *testing.T) {

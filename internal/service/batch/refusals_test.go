@@ -383,6 +383,7 @@ func TestBadEnvironmentsAndQueues(t *testing.T) {
 			in.ComputeResources.ScalingPolicy = &types.ComputeScalingPolicy{MinScaleDownDelayMinutes: aws.Int32(5)}
 		},
 		"instanceTypes is not applicable for Fargate": func(in *batch.CreateComputeEnvironmentInput) { in.ComputeResources.Type = "FARGATE" },
+		"drover:requires: \"gpu\" is not":             func(in *batch.CreateComputeEnvironmentInput) { in.Tags = map[string]string{"drover:requires": "gpu"} },
 		"drover:host-jobs must be":                    func(in *batch.CreateComputeEnvironmentInput) { in.Tags = map[string]string{"drover:host-jobs": "yes"} },
 	} {
 		in := managed("bad")

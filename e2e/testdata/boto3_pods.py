@@ -63,7 +63,7 @@ def same(what, got, want):
     assert got == want, f"{what}: {got}, want {want}"
 
 
-def ends(attempt):
+def ends(attempt, ended=True):
     """What became of each container of an attempt."""
     assert len(attempt["taskProperties"]) == 1 and "exitCode" not in attempt["container"], attempt
     one = attempt["taskProperties"][0]
@@ -73,7 +73,7 @@ def ends(attempt):
     for c in one["containers"]:
         if "logStreamName" in c:
             same("log stream", c["logStreamName"], f"pod/{c['name']}/{number}")
-        same("it ran", "logStreamName" in c, "exitCode" in c)
+        same("it ran", "logStreamName" in c, not ended or "exitCode" in c)
     return {c["name"]: c for c in one["containers"]}
 
 
@@ -133,8 +133,8 @@ same("status", (detail["status"], detail["statusReason"]), ("FAILED", "enough"))
 
 # Nodes of several containers: the end of the main node's main container ends them all.
 nodes = {"numNodes": 2, "mainNode": 0, "nodeRangeProperties": [{"targetNodes": "0:", "ecsProperties": {"taskProperties": [task]}}]}
-task["containers"][0]["command"] = program + ["await=" + ready, "env=AWS_BATCH_JOB_NODE_INDEX", "sleep=Ref::wait"]
-batch.register_job_definition(jobDefinitionName="pod", type="multinode", nodeProperties=nodes, parameters={"wait": "2s"})
+task["containers"][0]["command"] = program + ["await=" + ready, "env=AWS_BATCH_JOB_NODE_INDEX", "env=AWS_BATCH_JOB_MAIN_NODE_PRIVATE_IPV4_ADDRESS", "sleep=Ref::wait"]
+batch.register_job_definition(jobDefinitionName="pod", type="multinode", nodeProperties=nodes, parameters={"wait": "1s"})
 job = submit()
 detail = wait(job, "SUCCEEDED", "FAILED")
 same("status of the nodes' job", detail["status"], "SUCCEEDED")
@@ -142,9 +142,26 @@ assert "ecsProperties" not in detail and len(detail["nodeProperties"]["nodeRange
 node = batch.describe_jobs(jobs=[job + "#0"])["jobs"][0]
 same("containers", len(node["ecsProperties"]["taskProperties"][0]["containers"]), 3)
 end = ends(node["attempts"][0])
-same("main's log", written(end["main"]), ["0"])
+same("main's log", written(end["main"])[0], "0")
 same("exit codes", (end["main"]["exitCode"], end["init"]["exitCode"]), (0, 0))
 same("the job's attempt", detail["attempts"][0]["taskProperties"], node["attempts"][0]["taskProperties"])
 same("node 1", batch.describe_jobs(jobs=[job + "#1"])["jobs"][0]["nodeDetails"], {"nodeIndex": 1, "isMainNode": False})
+
+# Each container of a node knows the address of the main one.
+job = submit(parameters={"wait": "10m"})
+until, said = time.monotonic() + 120, []
+while len(said) < 2 and time.monotonic() < until:
+    one = ends(wait(job + "#1", "RUNNING")["attempts"][0], ended=False)
+    try:
+        said = written(one["main"])
+    except logs.exceptions.ResourceNotFoundException:
+        said = []  # nothing is written yet
+    time.sleep(0.05)
+main = batch.describe_jobs(jobs=[job + "#0"])["jobs"][0]
+for c in main["attempts"][0]["taskProperties"][0]["containers"] + main["ecsProperties"]["taskProperties"][0]["containers"]:
+    same("node 1 says", said, ["1", c["networkInterfaces"][0]["privateIpv4Address"]])
+batch.terminate_job(jobId=job, reason="enough")
+detail = wait(job, "SUCCEEDED", "FAILED")
+same("status", (detail["status"], detail["statusReason"]), ("FAILED", "enough"))
 
 print("RESULT", json.dumps(first))

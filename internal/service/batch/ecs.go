@@ -275,7 +275,7 @@ func describePod(n names, v *manager.View, t *types.EcsTaskProperties) *types.Ec
 			Ulimits: c.Ulimits, User: c.User, NetworkInterfaces: []types.NetworkInterface{},
 		}
 		if ends != nil {
-			x.ExitCode, x.Reason, x.LogStreamName = ends[i].ExitCode, ends[i].Reason, ends[i].LogStreamName
+			x.ExitCode, x.Reason, x.LogStreamName, x.NetworkInterfaces = ends[i].ExitCode, ends[i].Reason, ends[i].LogStreamName, ends[i].NetworkInterfaces
 		}
 	}
 	return &types.EcsPropertiesDetail{TaskProperties: []types.EcsTaskDetails{d}}
@@ -290,7 +290,7 @@ func describeTask(n names, p *job.Pod, a *manager.Attempt) types.AttemptEcsTaskD
 	}
 	for i := range p.Members {
 		c := &d.Containers[i]
-		c.Name, c.NetworkInterfaces = &p.Members[i].Name, []types.NetworkInterface{}
+		c.Name, c.NetworkInterfaces = &p.Members[i].Name, interfaces(a)
 		ran := a.Started != 0
 		if a.Exit != nil && i < len(a.Exit.Members) {
 			x := &a.Exit.Members[i]

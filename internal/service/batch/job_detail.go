@@ -163,10 +163,7 @@ func describeAttempts(n names, p *job.Pod, attempts []manager.Attempt) []types.A
 		c := &types.AttemptContainerDetail{
 			ContainerInstanceArn: optional(n.instanceARN(a.Host)),
 			TaskArn:              optional(n.taskARN(a.Log)),
-			NetworkInterfaces:    []types.NetworkInterface{},
-		}
-		if a.Address != "" {
-			c.NetworkInterfaces = []types.NetworkInterface{{PrivateIpv4Address: &a.Address}}
+			NetworkInterfaces:    interfaces(a),
 		}
 		if a.Started != 0 || a.Stopped != 0 {
 			c.LogStreamName = optional(a.Log)
@@ -180,6 +177,14 @@ func describeAttempts(n names, p *job.Pod, attempts []manager.Attempt) []types.A
 		}
 	}
 	return out
+}
+
+// interfaces is where the other nodes reach an attempt, if it is that of a node.
+func interfaces(a *manager.Attempt) []types.NetworkInterface {
+	if a.Address == "" {
+		return []types.NetworkInterface{}
+	}
+	return []types.NetworkInterface{{PrivateIpv4Address: &a.Address}}
 }
 
 // describeContainer writes the container of a job: what was asked for, and of the latest
@@ -203,9 +208,7 @@ func describeContainer(n names, v *manager.View, c *types.ContainerProperties) *
 	last := &v.Attempts[len(v.Attempts)-1]
 	d.ContainerInstanceArn = optional(n.instanceARN(last.Host))
 	d.TaskArn = optional(n.taskARN(last.Log))
-	if last.Address != "" {
-		d.NetworkInterfaces = []types.NetworkInterface{{PrivateIpv4Address: &last.Address}}
-	}
+	d.NetworkInterfaces = interfaces(last)
 	if last.Started != 0 || last.Stopped != 0 {
 		d.LogStreamName = optional(last.Log)
 	}

@@ -269,7 +269,7 @@ func TestNodesOfSeveralContainers(t *testing.T) {
 	diff(t, "the attempts of the job and of its main node", d.Attempts[0].TaskProperties, node.Attempts[0].TaskProperties)
 	for i, c := range node.EcsProperties.TaskProperties[0].Containers {
 		end := node.Attempts[0].TaskProperties[0].Containers[i]
-		if *c.ExitCode != []int32{0, 143}[i] || *c.Name != []string{"one", "two"}[i] || *c.LogStreamName != *end.LogStreamName || !strings.HasPrefix(*c.LogStreamName, "p/"+*c.Name+"/") {
+		if *c.ExitCode != []int32{0, 143}[i] || *c.NetworkInterfaces[0].PrivateIpv4Address != "127.64.0.1" || *c.Name != []string{"one", "two"}[i] || *c.LogStreamName != *end.LogStreamName || !strings.HasPrefix(*c.LogStreamName, "p/"+*c.Name+"/") {
 			t.Errorf("container %d: %+v, %+v", i, c, end)
 		}
 	}

@@ -297,6 +297,13 @@ func (x *Executor) outlives() bool {
 	return x.keeps || x.podman
 }
 
+// isPodman reports whether the engine is Podman, once that is known.
+func (x *Executor) isPodman() bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.podman
+}
+
 // removeAll removes every container of this host. An engine that is away is not waited
 // for when there is nothing to remove.
 func (x *Executor) removeAll(ctx context.Context, held int) error {

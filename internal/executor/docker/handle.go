@@ -353,7 +353,8 @@ func (h *handle) wait(ctx context.Context) error {
 	}
 }
 
-// follow gives output out while the container runs.
+// follow gives output out while the container runs. Podman (4.3) leaves lines out for who
+// follows a log that is being written; it is asked now and then for what is there.
 func (h *handle) follow(ctx context.Context, over <-chan struct{}) {
 	t := time.NewTimer(followAfter)
 	defer t.Stop()
@@ -365,11 +366,24 @@ func (h *handle) follow(ctx context.Context, over <-chan struct{}) {
 			return
 		case <-t.C:
 		}
-		err := h.read(ctx, true)
+		began := time.Now()
+		err := h.x.learn(ctx)
+		podman := h.x.isPodman()
+		switch {
+		case err != nil: // it cannot say yet how it is to be asked
+		case podman:
+			err = h.readSettled(ctx)
+		default:
+			err = h.read(ctx, true)
+		}
 		if err != nil && ctx.Err() == nil && !away(err) && !errdefs.IsNotFound(err) {
 			h.x.log.Debug("following a container's output", "container", h.name, "error", err)
 		}
-		t.Reset(time.Second) // the engine went away, or the container has just ended
+		pause := time.Second // the engine went away, or the container has just ended
+		if podman {
+			pause = max(pause, 10*time.Since(began)) // each time it looks through the whole log
+		}
+		t.Reset(pause)
 	}
 }
 

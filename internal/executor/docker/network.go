@@ -39,15 +39,12 @@ const metadataAddress = "169.254.169.254"
 
 // network gives what a container is to be connected to, and sees to it that it is there.
 func (x *Executor) network(ctx context.Context, a executor.Attempt) (container.NetworkMode, error) {
-	x.mu.Lock()
-	podman := x.podman
-	x.mu.Unlock()
 	switch {
 	case a.HostNetwork:
 		return "host", nil
 	case x.opts.Network != "":
 		return container.NetworkMode(x.opts.Network), nil
-	case podman: // it has no such options
+	case x.isPodman(): // it has no such options
 		return "bridge", nil
 	}
 	n := x.own

@@ -107,23 +107,30 @@ const perMessage = 48
 // read gives out what the log has behind the place; with follow it goes on until the
 // container ends.
 func (h *handle) read(ctx context.Context, follow bool) error {
-	err := h.readFrom(ctx, follow, h.place.second != 0)
+	err := h.readFrom(ctx, follow, h.place.second != 0, 0)
 	if errors.Is(err, errRepeats) {
-		err = h.readFrom(ctx, false, true) // without following all comes once
+		err = h.readFrom(ctx, false, true, 0) // without following all comes once
 	}
 	if !errors.Is(err, errPlace) {
 		return err
 	}
 	if h.place.bytes < h.x.logFile() { // all of it is there still
-		return h.readFrom(ctx, follow, false)
+		return h.readFrom(ctx, follow, false, 0)
 	}
 	h.place = place{bytes: h.place.bytes + int64(len(gap)), second: h.place.second}
 	h.out.Log(h.id, bytes.Clone(gap), time.Now())
-	return h.readFrom(ctx, follow, true)
+	return h.readFrom(ctx, follow, true, 0)
 }
 
-// readFrom reads from the place's second on, or without one from the log's beginning.
-func (h *handle) readFrom(ctx context.Context, follow, known bool) error {
+// readSettled gives out what the log of a running container has, but for the last second,
+// in which a line may be there only in part.
+func (h *handle) readSettled(ctx context.Context) error {
+	return h.readFrom(ctx, false, h.place.second != 0, time.Now().Unix()-1)
+}
+
+// readFrom reads from the place's second on, or without one from the log's beginning, and
+// up to the second until, 0 being the log's end.
+func (h *handle) readFrom(ctx context.Context, follow, known bool, until int64) error {
 	o := client.ContainerLogsOptions{ShowStdout: true, ShowStderr: true, Timestamps: true, Follow: follow}
 	var messages int64 // to leave out
 	if known {
@@ -153,6 +160,9 @@ func (h *handle) readFrom(ctx context.Context, follow, known bool) error {
 		}
 		if follow && f.at.Before(latest) && h.logged >= h.x.logFile()/2 {
 			return errRepeats // or two messages are a little out of order: asking again is right in both cases
+		}
+		if until > 0 && f.at.Unix() >= until {
+			return nil
 		}
 		if f.at.After(latest) {
 			latest = f.at

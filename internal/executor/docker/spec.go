@@ -197,9 +197,7 @@ func (x *Executor) logFile() int64 { return max(x.opts.LogMiB/logFiles, 1) << 20
 // logConfig keeps output, byte for byte, until it is read: Docker's default driver replaces
 // what is not UTF-8. What is kept is bounded, for the disk is everybody's.
 func (x *Executor) logConfig() container.LogConfig {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	if x.podman {
+	if x.isPodman() {
 		return container.LogConfig{}
 	}
 	return container.LogConfig{Type: "local", Config: map[string]string{"max-size": strconv.FormatInt(x.logFile(), 10), "max-file": strconv.Itoa(logFiles), "compress": "false"}}

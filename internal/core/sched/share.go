@@ -383,27 +383,36 @@ func (q *queue) forget(c int32) {
 	}
 }
 
-// history is how long units of unknown ends ran: counts by the half octave of seconds.
-type history [64]uint32
-
-func (h *history) note(µs int64) {
-	h[min(int(2*math.Log2(1+float64(max(µs, 0))/second)), len(h)-1)]++
+// history is how long units of unknown ends ran.
+type history struct {
+	ran  [64]uint32 // by the half octave of seconds
+	nine int64      // what ninety gives; 0 = it must be found
 }
 
-// ninety is the time within which nine of ten ended (µs); 0 if nothing is known.
+func (h *history) note(µs int64) {
+	h.ran[min(int(2*math.Log2(1+float64(max(µs, 0))/second)), len(h.ran)-1)]++
+	h.nine = 0
+}
+
+// ninety is the time within which nine of ten ended (µs); 0 if nothing is known. It is asked
+// for each run of each host when room is kept.
 func (h *history) ninety() int64 {
+	if h.nine > 0 {
+		return h.nine
+	}
 	total := 0
-	for _, n := range h {
+	for _, n := range h.ran {
 		total += int(n)
 	}
 	if total == 0 {
 		return 0
 	}
 	sum := 0
-	for i, n := range h {
+	for i, n := range h.ran {
 		if sum += int(n); sum*10 >= total*9 {
-			return int64(math.Exp2(float64(i+1)/2) * second)
+			h.nine = int64(math.Exp2(float64(i+1)/2) * second)
+			break
 		}
 	}
-	return 0
+	return h.nine
 }

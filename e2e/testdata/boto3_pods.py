@@ -131,6 +131,15 @@ batch.terminate_job(jobId=job, reason="enough")
 detail = wait(job, "SUCCEEDED", "FAILED")
 same("status", (detail["status"], detail["statusReason"]), ("FAILED", "enough"))
 
+# An image that is not to be had: none of it runs, and why is told.
+if image != "host":
+    broken = {**task, "containers": [*task["containers"][:2], {**task["containers"][2], "image": "127.0.0.1:1/none:1"}]}
+    batch.register_job_definition(jobDefinitionName="pod", type="container", ecsProperties={"taskProperties": [broken]})
+    detail = wait(submit(), "SUCCEEDED", "FAILED")
+    same("status", (detail["status"], detail["statusReason"]), ("FAILED", "Task failed to start"))
+    for c in ends(detail["attempts"][0]).values():
+        assert c["reason"].startswith("CannotPullContainerError: ") and "exitCode" not in c, c
+
 # Nodes of several containers: the end of the main node's main container ends them all.
 nodes = {"numNodes": 2, "mainNode": 0, "nodeRangeProperties": [{"targetNodes": "0:", "ecsProperties": {"taskProperties": [task]}}]}
 task["containers"][0]["command"] = program + ["await=" + ready, "env=AWS_BATCH_JOB_NODE_INDEX", "env=AWS_BATCH_JOB_MAIN_NODE_PRIVATE_IPV4_ADDRESS", "sleep=Ref::wait"]

@@ -292,9 +292,12 @@ func describeTask(n names, p *job.Pod, a *manager.Attempt) types.AttemptEcsTaskD
 		c := &d.Containers[i]
 		c.Name, c.NetworkInterfaces = &p.Members[i].Name, interfaces(a)
 		ran := a.Started != 0
-		if a.Exit != nil && i < len(a.Exit.Members) {
+		switch {
+		case a.Exit != nil && i < len(a.Exit.Members):
 			x := &a.Exit.Members[i]
 			c.ExitCode, c.Reason, ran = x.Code, optional(x.Reason), x.Ran
+		case a.Exit != nil: // it ended as a whole: an image that cannot be had, a lost host
+			c.Reason = optional(a.Exit.Reason)
 		}
 		if ran {
 			c.LogStreamName = aws.String(job.MemberLog(a.Log, p.Members[i].Name))

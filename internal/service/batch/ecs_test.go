@@ -175,6 +175,22 @@ func TestPodAttemptsAreDescribed(t *testing.T) {
 	}
 }
 
+// An attempt that ends as a whole, before any container began, gives its reason to each.
+func TestReasonOfPodThatNeverRan(t *testing.T) {
+	w := newWorld(t, job.DroverLimits())
+	w.register(t, hostPod("p"))
+	id := w.submit(t, &batch.SubmitJobInput{JobName: aws.String("j"), JobQueue: aws.String("default"), JobDefinition: aws.String("p")})
+	h := newHand(t, w.m, 4)
+	const why = "CannotPullContainerError: no such image"
+	h.report(job.Report{Lease: h.next().Lease, Exit: &job.Exit{Cause: job.CauseStart, Reason: why}})
+	d := w.waitFor(t, id, types.JobStatusFailed)
+	for i, c := range d.Attempts[0].TaskProperties[0].Containers {
+		if aws.ToString(c.Reason) != why || c.ExitCode != nil || c.LogStreamName != nil || aws.ToString(d.EcsProperties.TaskProperties[0].Containers[i].Reason) != why {
+			t.Errorf("container %d: %+v", i, c)
+		}
+	}
+}
+
 func TestBadPods(t *testing.T) {
 	w := newWorld(t, job.DroverLimits())
 	task := func(in *batch.RegisterJobDefinitionInput) *types.EcsTaskProperties {

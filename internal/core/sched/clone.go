@@ -23,7 +23,7 @@ func (s *State) Clone(depth int) *State {
 	c.kids, c.freeKids = cloneKids(s.kids), slices.Clone(s.freeKids)
 	c.wide, c.near, c.sick, c.aside = slices.Clone(s.wide), slices.Clone(s.near), slices.Clone(s.sick), nil
 	c.freeRuns, c.warm = slices.Clone(s.freeRuns), slices.Clone(s.warm)
-	c.ends, c.found, c.picks = nil, nil, nil
+	c.ends, c.found, c.picks, c.starting = nil, nil, nil, starting{}
 	c.environments = make([]*environment, len(s.environments))
 	for i, e := range s.environments {
 		c.environments[i] = m.environment(e)

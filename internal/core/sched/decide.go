@@ -586,11 +586,10 @@ func (s *State) start(q *queue, sh *share, c int32, e *environment, ref job.Ref,
 	if h := e.hold; h != nil && h != own && !h.over(s, q, k) {
 		h.spare -= k.whole.MilliVCPU
 	}
-	first := sh.front == c
-	p.Ref, s.starting = ref, ref
+	first, f := sh.front == c, sh.fifos[c]
+	p.Ref, s.starting = ref, starting{ref, q, sh, c, f.recs[f.lo]}
 	s.begin(u)
 	s.pop(q, sh, c)
-	s.starting = job.Ref{}
 	if first {
 		sh.overtaken = 0
 	}
@@ -602,5 +601,6 @@ func (s *State) start(q *queue, sh *share, c int32, e *environment, ref job.Ref,
 			}
 		}
 	}
+	s.starting.queue = nil // it has started
 	return p
 }

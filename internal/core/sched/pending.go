@@ -99,21 +99,24 @@ func (s *State) Add(queueName string, d Demand, k job.Key, again bool, lo, hi in
 	}
 	s.idle = false
 	sh, c := q.share(d.Share), s.intern(&d)
+	s.enqueue(q, sh, c, Order(k, again), uint32(min(max(d.Since/1e6, 0), math.MaxUint32)), span{lo, hi})
+}
+
+// enqueue makes units of one order wait in the FIFO of a class.
+func (s *State) enqueue(q *queue, sh *share, c int32, order int64, since uint32, n span) {
 	f := sh.fifo(c)
-	order := Order(k, again)
 	i, ok := f.find(order)
-	since := uint32(min(max(d.Since/1e6, 0), math.MaxUint32))
 	switch {
 	case ok && f.recs[i].kids >= 0:
 		f.recs[i].since = min(f.recs[i].since, since)
-		s.count(q, sh, s.kids[f.recs[i].kids].add(span{lo, hi}))
+		s.count(q, sh, s.kids[f.recs[i].kids].add(n))
 		return
 	case ok && f.recs[i].kids == plain:
 		return
 	}
 	r := rec{order, since, plain}
-	if lo != job.Whole {
-		r.kids = s.newKids(span{lo, hi})
+	if n.lo != job.Whole {
+		r.kids = s.newKids(n)
 	}
 	if ok { // it waited before, and its record is not swept yet
 		f.recs[i] = r
@@ -130,7 +133,7 @@ func (s *State) Add(queueName string, d Demand, k job.Key, again bool, lo, hi in
 			q.enlist(c)
 		}
 	}
-	s.count(q, sh, int64(hi-lo))
+	s.count(q, sh, int64(n.hi-n.lo))
 	s.headed(sh, c)
 }
 

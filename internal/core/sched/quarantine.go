@@ -51,16 +51,43 @@ func (s *State) rescue() {
 	s.aside = append(s.aside, Quarantine{Units: fmt.Sprint(s.classes[c].classKey), Panic: fmt.Sprint(r)})
 }
 
+// starting is a unit that is being taken off its FIFO, and its record there.
+type starting struct {
+	ref   job.Ref
+	queue *queue // nil = there is no such unit
+	share *share
+	class int32
+	rec   rec
+}
+
+// undo makes a unit that was about to start wait as it did, however far its start had come:
+// nobody will be told of its placement.
+func (s *State) undo() {
+	b := s.starting
+	s.starting = starting{}
+	if b.queue == nil {
+		return
+	}
+	if i, ok := s.runAt.get(b.ref); ok {
+		s.runAt.remove(b.ref)
+		s.runs[i] = run{}
+		s.freeRuns = append(s.freeRuns, i)
+	}
+	s.enqueue(b.queue, b.share, b.class, b.rec.order, b.rec.since, span{b.ref.Index, b.ref.Index + 1})
+	waiting := int64(0) // it may have been taken off the number and not the FIFO
+	for _, f := range b.share.fifos {
+		if f != nil {
+			for _, r := range f.recs[f.lo:] {
+				waiting += s.units(r)
+			}
+		}
+	}
+	s.count(b.queue, b.share, waiting-b.share.waiting)
+}
+
 // recount finds what is used and free from the runs. A unit that was about to start did not.
 func (s *State) recount() {
-	if s.starting != (job.Ref{}) {
-		if i, ok := s.runAt.get(s.starting); ok {
-			s.runAt.remove(s.starting)
-			s.runs[i] = run{}
-			s.freeRuns = append(s.freeRuns, i)
-		}
-		s.starting = job.Ref{}
-	}
+	s.undo()
 	for i := range s.hosts {
 		s.unfile(int32(i))
 		h := &s.hosts[i]

@@ -31,6 +31,46 @@ func TestQuarantine(t *testing.T) {
 	}
 }
 
+// A decision that fails when its unit runs already, and is off its FIFO, is undone: the unit
+// waits as before, beside those of its array, and holds nothing.
+func TestQuarantineUndoes(t *testing.T) {
+	for name, n := range map[string]span{"a job": {job.Whole, job.Whole + 1}, "the last child": {0, 1}, "a child of many": {0, 5}} {
+		s := New()
+		s.SetEnvironment(job.Environment{Name: "e", Enabled: true, HostJobs: true, MaxMilliVCPU: 100_000})
+		s.SetQueue(job.Queue{Name: "q", Enabled: true, Environments: []string{"e"}})
+		s.SetHost("h", resource.Vector{MilliVCPU: 4000, MemoryMiB: 4096}, []string{Process})
+		s.OpenHost("h", true)
+		d := Demand{Shape: Shape{Need: resource.Vector{MilliVCPU: 1000}, Executor: Process}, Since: 7 * second}
+		s.Add("q", d, 5, false, n.lo, n.hi)
+		s.Add("q", d, 6, false, job.Whole, job.Whole+1)
+		q, c, waiting := s.queue("q"), s.intern(&d), s.Waiting()
+		sh := q.share("")
+		was := fmt.Sprint(sh.fifos[c].recs, s.kids)
+		fresh := s.fresh
+		func() {
+			defer s.rescue()
+			s.at, s.found, s.fresh = c, []int32{0}, []int32{99} // the last thing that a start looks at is not there
+			s.start(q, sh, c, s.environment("e"), s.first(sh.fifos[c]), nil)
+			t.Errorf("%s: the start does not fail", name)
+		}()
+		s.fresh = fresh
+		f := sh.fifos[c]
+		if is := fmt.Sprint(f.recs[f.lo:], s.kids); is != was || s.Waiting() != waiting {
+			t.Errorf("%s: %d wait: %s; before %d: %s", name, s.Waiting(), is, waiting, was)
+		}
+		if s.Free("h").MilliVCPU != 4000 || s.runAt.n != 0 {
+			t.Errorf("%s: it runs: %v free, %d runs", name, s.Free("h"), s.runAt.n)
+		}
+		for lo := n.lo; lo < n.hi; lo++ {
+			s.Remove("q", d, 5, lo, lo+1)
+		}
+		s.Remove("q", d, 6, job.Whole, job.Whole+1)
+		if s.Waiting() != 0 {
+			t.Errorf("%s: %d wait after all were taken away", name, s.Waiting())
+		}
+	}
+}
+
 // quarantined runs units of three kinds, one of which has a bug, and gives what was placed
 // of the others.
 func quarantined(t *testing.T, plant func(*class), policy string) (out string) {

@@ -73,7 +73,7 @@ type State struct {
 	sick        set // classes in quarantine
 	aside       []Quarantine
 	at          int32    // the class that is decided on
-	starting    job.Ref  // the unit that is between waiting and running
+	starting    starting // the unit that is between waiting and running
 	near        set      // classes that may fit on a fresh host
 	warm        []warmth // by image
 

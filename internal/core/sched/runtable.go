@@ -13,10 +13,14 @@ type runTable struct {
 	n     int
 }
 
+// runSlot is 16 bytes, so that none lies in two lines of the cache.
 type runSlot struct {
-	ref job.Ref
-	at  int32 // one more than the place in State.runs; 0 = free
+	key   job.Key
+	index int32
+	at    int32 // one more than the place in State.runs; 0 = free
 }
+
+func (s *runSlot) ref() job.Ref { return job.Ref{Key: s.key, Index: s.index} }
 
 // home is the slot at which the search for a unit begins.
 func (t *runTable) home(r job.Ref) int {
@@ -33,7 +37,7 @@ func (t *runTable) get(r job.Ref) (int32, bool) {
 		switch s := &t.slots[i]; {
 		case s.at == 0:
 			return 0, false
-		case s.ref == r:
+		case s.key == r.Key && s.index == r.Index:
 			return s.at - 1, true
 		}
 	}
@@ -50,12 +54,12 @@ func (t *runTable) put(r job.Ref, at int32) {
 			}
 		}
 	}
-	t.insert(runSlot{r, at + 1})
+	t.insert(runSlot{r.Key, r.Index, at + 1})
 	t.n++
 }
 
 func (t *runTable) insert(s runSlot) {
-	i := t.home(s.ref)
+	i := t.home(s.ref())
 	for t.slots[i].at > 0 {
 		i = (i + 1) & (len(t.slots) - 1)
 	}
@@ -66,11 +70,11 @@ func (t *runTable) insert(s runSlot) {
 func (t *runTable) remove(r job.Ref) {
 	mask := len(t.slots) - 1
 	i := t.home(r)
-	for t.slots[i].at == 0 || t.slots[i].ref != r {
+	for t.slots[i].at == 0 || t.slots[i].ref() != r {
 		i = (i + 1) & mask
 	}
 	for j := (i + 1) & mask; t.slots[j].at > 0; j = (j + 1) & mask {
-		if home := t.home(t.slots[j].ref); (j-home)&mask >= (j-i)&mask {
+		if home := t.home(t.slots[j].ref()); (j-home)&mask >= (j-i)&mask {
 			t.slots[i] = t.slots[j]
 			i = j
 		}
@@ -84,7 +88,7 @@ func (t *runTable) refs() []job.Ref {
 	out := make([]job.Ref, 0, t.n)
 	for _, s := range t.slots {
 		if s.at > 0 {
-			out = append(out, s.ref)
+			out = append(out, s.ref())
 		}
 	}
 	slices.SortFunc(out, job.Ref.Compare)

@@ -85,7 +85,7 @@ var mutants = []mutant{
 	{"who waits for a job on the shelf is forgotten", []edit{{jobsFile, "len(e.after) == 0 && ", ""}}},
 	{"counts drift", []edit{{arrayFile, "\ta.counts[old]--\n", "\tif !u.Status.Terminal() || old == Running {\n\t\ta.counts[old]--\n\t}\n"}}},
 	{"no matching rule means exit", []edit{{retryFile, "\t\t\treturn !rule.Exit\n\t\t}\n\t}\n\treturn true", "\t\t\treturn !rule.Exit\n\t\t}\n\t}\n\treturn len(r.Rules) == 0"}}},
-	{"hosts are overcommitted", []edit{{decideFile, "!shape.Need.Fits(h.free) || !shape.on(h.executors) || !s.yields", "!shape.Need.Fits(h.capacity) || !shape.on(h.executors) || !s.yields"}}},
+	{"hosts are overcommitted", []edit{{decideFile, "!shape.Need.Fits(h.free) || !e.has(&shape, h.executors) || !s.yields", "!shape.Need.Fits(h.capacity) || !e.has(&shape, h.executors) || !s.yields"}}},
 	{"maxvCpus is no limit", []edit{{decideFile, "|| e.used+need > e.MaxMilliVCPU ||", "||"}}},
 	{"an environment that comes back starts empty", []edit{{roomFile, "\t\te.gone = true\n", "\t\te.gone, e.used = true, 0\n"}}},
 	{"tokens are no limit", []edit{{runsFile, "k.used+t.Quantity > k.total ||", ""}}},

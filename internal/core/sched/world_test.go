@@ -31,6 +31,7 @@ type cosmos struct {
 	running  map[job.Ref]held
 	leaving  map[job.Ref]bool
 	finished int
+	pool     bool // environment y has the hosts of the night's pool only
 }
 
 type held struct {
@@ -72,9 +73,13 @@ func newCosmos(t *rapid.T) *cosmos {
 		s: sched.New(), now: 1_000_000_000_000_000, next: 1, fair: map[string]*sched.FairShare{}, quotas: map[string][]sched.QuotaShare{}, hosts: map[string]resource.Vector{},
 		tokens: map[string]int64{"licence": 3, "seat": 5}, demands: map[job.Ref]sched.Demand{}, queueOf: map[job.Ref]string{}, waiting: map[job.Ref]bool{}, running: map[job.Ref]held{}, leaving: map[job.Ref]bool{},
 	}
+	c.pool = rapid.Bool().Draw(t, "pool")
 	for _, name := range []string{"x", "y"} {
 		c.envs = append(c.envs, job.Environment{Name: name, Enabled: true, HostJobs: true, MaxMilliVCPU: rapid.Int64Range(8, 60).Draw(t, "max") * 1000,
 			Spot: name == "y", Tags: map[string]string{sched.TagPlace: rapid.SampledFrom([]string{"pack", "spread"}).Draw(t, "placement")}})
+	}
+	if c.pool {
+		c.envs[1].Tags[sched.TagRequires] = "pool=night"
 	}
 	policies := rapid.SampledFrom([]string{sched.Strict, sched.Easy, sched.FIFO, sched.FIFO, sched.LXF})
 	for i, name := range []string{"a", "b", "c"} {
@@ -114,9 +119,21 @@ func (c *cosmos) feed(s *sched.State) {
 		s.SetToken(name, c.tokens[name], name == "licence")
 	}
 	for _, id := range slices.Sorted(maps.Keys(c.hosts)) {
-		s.SetHost(id, c.hosts[id], []string{sched.Process})
+		words := []string{sched.Process}
+		if night(id) {
+			words = append(words, "pool=night")
+		}
+		s.SetHost(id, c.hosts[id], words)
 		s.OpenHost(id, true)
 	}
+}
+
+// night reports whether a host is of the night's pool.
+func night(host string) bool { return host[len(host)-1]%2 == 0 }
+
+// inside reports whether an environment may use a host.
+func (c *cosmos) inside(environment, host string) bool {
+	return !c.pool || environment != "y" || night(host)
 }
 
 func (c *cosmos) submit(t *rapid.T) {
@@ -212,6 +229,9 @@ func (c *cosmos) check(t *rapid.T) {
 		d := c.demands[r]
 		var whole resource.Vector
 		for n, id := range h.hosts() {
+			if !c.inside(h.Environment, id) {
+				t.Fatalf("%v runs on host %s, which is not one of environment %s", r, id, h.Environment)
+			}
 			if !h.gone[n] {
 				free[id] = free[id].Sub(needs(d)[n])
 				whole = whole.Add(needs(d)[n])
@@ -361,17 +381,17 @@ func (c *cosmos) starts(r job.Ref) bool {
 			return false
 		}
 	}
-	nodes := 0
-	for _, f := range free {
-		if d.Need.Fits(f) {
-			nodes++
-		}
-	}
 	q := c.queue(c.queueOf[r])
 	room := slices.ContainsFunc(c.envs, func(e job.Environment) bool {
-		return slices.Contains(q.Environments, e.Name) && envs[e.Name]+vcpus(d, nil) <= e.MaxMilliVCPU
+		nodes := 0
+		for id, f := range free {
+			if d.Need.Fits(f) && c.inside(e.Name, id) {
+				nodes++
+			}
+		}
+		return slices.Contains(q.Environments, e.Name) && envs[e.Name]+vcpus(d, nil) <= e.MaxMilliVCPU && nodes >= int(max(d.Nodes, 1))
 	})
-	return room && nodes >= int(max(d.Nodes, 1)) && c.share(q.Name, d.Share)+vcpus(d, nil) <= c.limit(q.Name, d.Share)
+	return room && c.share(q.Name, d.Share)+vcpus(d, nil) <= c.limit(q.Name, d.Share)
 }
 
 // exhausted: nothing is kept for anybody, so nothing that may start is left behind.

@@ -146,6 +146,7 @@ type NodeOverride struct {
 	Need        resource.Vector  // per resource; 0 = as defined
 	OldNeed     resource.Vector  // from the older members; does not override resourceRequirements
 	Consumables []ConsumableNeed // nil = as defined
+	Members     []MemberOverride // of nodes with several containers
 }
 
 // NodesOverride is what a submission says of a definition's nodes.
@@ -231,11 +232,16 @@ func (t *NodeTemplate) resolve(o *NodesOverride, parameters map[string]string) (
 		r := &t.Ranges[t.innermost(at[0], n.Count)]
 		g := NodeGroup{First: at[0], Last: at[1], Range: int32(t.innermost(at[0], n.Count)), Work: r.Work}
 		needs := r.Consumables
+		var members []MemberOverride
 		for i := range list {
 			if v := &list[i]; v.has(at[0], n.Count) {
 				if r.Pod != nil && v.works() {
 					return nil, nil, invalid("containerOverrides cannot be set for nodes %s, which have several containers (ecsProperties): leave them out of targetNodes %s", r.Span, v.Span)
 				}
+				if r.Pod == nil && len(v.Members) > 0 {
+					return nil, nil, invalid("ecsPropertiesOverride cannot be set for nodes %s, whose definition has a container: leave them out of targetNodes %s", r.Span, v.Span)
+				}
+				members = append(members, v.Members...)
 				v.put(r, &g.Work)
 				if v.Consumables != nil {
 					needs = v.Consumables
@@ -247,9 +253,10 @@ func (t *NodeTemplate) resolve(o *NodesOverride, parameters map[string]string) (
 			return nil, nil, err
 		}
 		if g.Pod != nil {
-			if g.Pod, err = g.Pod.Resolve(nil, parameters); err != nil {
+			if g.Pod, err = g.Pod.Resolve(members, parameters); err != nil {
 				return nil, nil, err
 			}
+			g.Need = g.Pod.Need()
 		}
 		n.Groups = append(n.Groups, g)
 		tokens = addNeeds(tokens, needs, int64(at[1]-at[0]+1))

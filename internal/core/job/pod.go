@@ -346,7 +346,7 @@ func (u Usage) add(o Usage) Usage {
 
 // MemberOverride is what a submission says of one member; what is zero leaves it as it is.
 type MemberOverride struct {
-	Name        string
+	Name        string // "" = the only one
 	Command     []string
 	Environment []Variable
 	Need        resource.Vector
@@ -359,6 +359,9 @@ func (p *Pod) Resolve(over []MemberOverride, parameters map[string]string) (*Pod
 	copy(out.Members, p.Members)
 	for _, o := range over {
 		i := p.Index(o.Name)
+		if o.Name == "" && len(p.Members) == 1 {
+			i = 0
+		}
 		if i < 0 {
 			return nil, invalid("ecsPropertiesOverride names the container %q, which the job definition does not have", o.Name)
 		}

@@ -185,43 +185,66 @@ func readMemberAfter(c *types.TaskContainerProperties) (out []job.MemberAfter, e
 // overridePod reads ecsPropertiesOverride, and what the job then keeps of its containers to
 // be described.
 func overridePod(p *prepared, o *types.EcsPropertiesOverride) ([]job.MemberOverride, *types.EcsTaskProperties, error) {
+	over, err := overrideMembers(o)
+	if err != nil || len(over) == 0 {
+		return nil, p.ecs, err
+	}
+	for i := range over {
+		if over[i].Name == "" && len(p.def.Pod.Members) == 1 {
+			over[i].Name = p.def.Pod.Members[0].Name
+		}
+		if p.def.Pod.Index(over[i].Name) < 0 {
+			return nil, nil, invalid("ecsPropertiesOverride names the container %q, which the job definition does not have", over[i].Name)
+		}
+	}
+	return over, mergeTask(p.ecs, o), nil
+}
+
+// overrideMembers reads ecsPropertiesOverride.
+func overrideMembers(o *types.EcsPropertiesOverride) ([]job.MemberOverride, error) {
 	if o == nil || len(o.TaskProperties) == 0 {
-		return nil, p.ecs, nil
+		return nil, nil
 	}
 	if len(o.TaskProperties) > 1 {
-		return nil, nil, invalid("ecsPropertiesOverride taskProperties has %d entries, at most 1 is allowed", len(o.TaskProperties))
+		return nil, invalid("ecsPropertiesOverride taskProperties has %d entries, at most 1 is allowed", len(o.TaskProperties))
 	}
 	var out []job.MemberOverride
-	kept := *p.ecs
-	kept.Containers = slices.Clone(kept.Containers)
-	for _, c := range o.TaskProperties[0].Containers {
+	for i := range o.TaskProperties[0].Containers {
+		c := &o.TaskProperties[0].Containers[i]
 		m := job.MemberOverride{Name: aws.ToString(c.Name), Command: c.Command}
-		if m.Name == "" && len(kept.Containers) == 1 {
-			m.Name = p.def.Pod.Members[0].Name
-		}
-		i := p.def.Pod.Index(m.Name)
-		if i < 0 {
-			return nil, nil, invalid("ecsPropertiesOverride names the container %q, which the job definition does not have", m.Name)
-		}
 		if slices.ContainsFunc(out, func(x job.MemberOverride) bool { return x.Name == m.Name }) {
-			return nil, nil, invalid("ecsPropertiesOverride names the container %s twice", m.Name)
+			return nil, invalid("ecsPropertiesOverride names the container %s twice", m.Name)
 		}
 		var err error
 		if m.Environment, err = readVariables(c.Environment); err != nil {
-			return nil, nil, inContainer(m.Name, err)
+			return nil, inContainer(m.Name, err)
 		}
 		if err := checkCommand(c.Command, nil); err != nil {
-			return nil, nil, inContainer(m.Name, err)
+			return nil, inContainer(m.Name, err)
 		}
 		w, err := readNeed(c.ResourceRequirements)
 		if err != nil {
-			return nil, nil, inContainer(m.Name, err)
+			return nil, inContainer(m.Name, err)
 		}
-		m.Need = w.need
-		kept.Containers[i].ResourceRequirements = mergeRequirements(kept.Containers[i].ResourceRequirements, w.requirements)
+		m.Need, c.ResourceRequirements = w.need, w.requirements
 		out = append(out, m)
 	}
-	return out, &kept, nil
+	return out, nil
+}
+
+// mergeTask is what is described of containers with their overrides, as overrideMembers
+// left them, put on.
+func mergeTask(t *types.EcsTaskProperties, o *types.EcsPropertiesOverride) *types.EcsTaskProperties {
+	kept := *t
+	kept.Containers = slices.Clone(t.Containers)
+	for _, over := range o.TaskProperties[0].Containers {
+		for i := range kept.Containers {
+			if c := &kept.Containers[i]; aws.ToString(c.Name) == aws.ToString(over.Name) || over.Name == nil {
+				c.ResourceRequirements = mergeRequirements(c.ResourceRequirements, over.ResourceRequirements)
+			}
+		}
+	}
+	return &kept
 }
 
 // keptTask is what a job keeps of its containers beside what its spec has.

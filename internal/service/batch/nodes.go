@@ -169,8 +169,11 @@ func overrideNode(n names, p *types.NodePropertyOverride) (v job.NodeOverride, e
 	if v.Span, err = job.ParseSpan(aws.ToString(p.TargetNodes)); err != nil {
 		return v, err
 	}
-	if m := present("ecsPropertiesOverride of nodes", p.EcsPropertiesOverride != nil, "eksPropertiesOverride of nodes", p.EksPropertiesOverride != nil); m != "" {
-		return v, notBuilt(m)
+	if p.EksPropertiesOverride != nil {
+		return v, notBuilt("eksPropertiesOverride of nodes")
+	}
+	if v.Members, err = overrideMembers(p.EcsPropertiesOverride); err != nil {
+		return v, err
 	}
 	if p.ConsumableResourcePropertiesOverride != nil {
 		if v.Consumables, err = readConsumables(n, p.ConsumableResourcePropertiesOverride); err != nil {
@@ -237,6 +240,9 @@ func overrideRange(r *types.NodeRangeProperty, c *types.ContainerProperties, v *
 	}
 	if v.ConsumableResourcePropertiesOverride != nil {
 		r.ConsumableResourceProperties = v.ConsumableResourcePropertiesOverride
+	}
+	if e := v.EcsPropertiesOverride; e != nil && len(e.TaskProperties) > 0 && r.EcsProperties != nil {
+		r.EcsProperties = &types.EcsProperties{TaskProperties: []types.EcsTaskProperties{*mergeTask(&r.EcsProperties.TaskProperties[0], e)}}
 	}
 	o := v.ContainerOverrides
 	if o == nil {

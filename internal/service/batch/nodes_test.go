@@ -241,14 +241,29 @@ func TestNodesOfSeveralContainers(t *testing.T) {
 		NodeOverrides: &types.NodeOverrides{NodePropertyOverrides: []types.NodePropertyOverride{{TargetNodes: aws.String("1:2"), ContainerOverrides: &types.ContainerOverrides{Command: []string{"mine"}}}}}}
 	_, err = w.SubmitJob(t.Context(), submit)
 	refused(t, err, "containerOverrides cannot be set for nodes 2:2, which have several containers")
-	submit.NodeOverrides.NodePropertyOverrides[0] = types.NodePropertyOverride{TargetNodes: aws.String("2"), EcsPropertiesOverride: &types.EcsPropertiesOverride{}}
-	_, err = w.SubmitJob(t.Context(), submit)
-	refused(t, err, "ecsPropertiesOverride of nodes is not")
-	submit.NodeOverrides.NodePropertyOverrides[0] = types.NodePropertyOverride{TargetNodes: aws.String("0:0"), ContainerOverrides: &types.ContainerOverrides{Command: []string{"mine"}}}
+	members := func(name string) *types.EcsPropertiesOverride {
+		return &types.EcsPropertiesOverride{TaskProperties: []types.TaskPropertiesOverride{{Containers: []types.TaskContainerOverrides{{
+			Name: &name, Command: []string{"loud", "Ref::what"}, Environment: []types.KeyValuePair{{Name: aws.String("VOICE"), Value: aws.String("high")}},
+			ResourceRequirements: []types.ResourceRequirement{{Type: types.ResourceTypeVcpu, Value: aws.String("0.75")}},
+		}}}}}
+	}
+	for want, o := range map[string]types.NodePropertyOverride{
+		"ecsPropertiesOverride cannot be set for nodes": {TargetNodes: aws.String("1:2"), EcsPropertiesOverride: members("one")},
+		`names the container "three"`:                   {TargetNodes: aws.String("2"), EcsPropertiesOverride: members("three")},
+		"eksPropertiesOverride of nodes is not":         {TargetNodes: aws.String("2"), EksPropertiesOverride: &types.EksPropertiesOverride{}},
+	} {
+		submit.NodeOverrides.NodePropertyOverrides[0] = o
+		_, err = w.SubmitJob(t.Context(), submit)
+		refused(t, err, want)
+	}
+	submit.NodeOverrides.NodePropertyOverrides = []types.NodePropertyOverride{
+		{TargetNodes: aws.String("0:0"), ContainerOverrides: &types.ContainerOverrides{Command: []string{"mine"}}},
+		{TargetNodes: aws.String("2"), EcsPropertiesOverride: members("one")},
+	}
 	h := newHand(t, w.m, 4)
 	id := w.submit(t, submit)
 	main := h.next()
-	if main.UnitName() != id+"#2" || main.Pod == nil || strings.Join(main.Pod.Members[0].Command, " ") != "say bye" || main.Need.MilliVCPU != 500 || main.Seat == nil {
+	if main.UnitName() != id+"#2" || main.Pod == nil || strings.Join(main.Pod.Members[0].Command, " ") != "loud bye" || main.Need.MilliVCPU != 1000 || len(main.Pod.Members[0].Environment) == 0 || main.Seat == nil {
 		t.Fatalf("%+v", main)
 	}
 	h.report(job.Report{Lease: main.Lease, Started: true, Address: "127.64.0.1"})
@@ -281,7 +296,7 @@ func TestNodesOfSeveralContainers(t *testing.T) {
 			said = append(said, *r.TargetNodes+" "+strings.Join(r.Container.Command, " "))
 		}
 	}
-	diff(t, "nodeProperties", said, []string{"0:0 mine", "1:1 run bye", "2:2 say bye", "3:3 run bye"})
+	diff(t, "nodeProperties", said, []string{"0:0 mine", "1:1 run bye", "2:2 loud bye", "3:3 run bye"})
 	if c := w.describe(t, id+"#3").Container; c == nil || *c.ExitCode != 0 {
 		t.Errorf("node 3: %+v", c)
 	}

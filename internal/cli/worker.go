@@ -26,6 +26,7 @@ import (
 type workerCommand struct {
 	VCPUs       float64       `name:"vcpus" placeholder:"N" help:"vCPUs to offer (default: all of the host's)."`
 	Memory      int64         `placeholder:"MiB" help:"Memory to offer (default: the host's, less a reserve for the system)."`
+	GPUs        *int          `name:"gpus" env:"DROVER_GPUS" placeholder:"N" help:"GPUs to offer, each to one job at a time; 0 = none (default: all that NVIDIA's driver or nvidia-smi tells of)."`
 	Server      string        `placeholder:"URL" help:"Server of another host to work for, such as https://batch.example.org:4582 (default: that of the data folder)."`
 	Token       string        `type:"path" placeholder:"FILE" help:"That server's worker token, a copy of worker.token in its data folder."`
 	OrphanAfter time.Duration `default:"10m" placeholder:"D" help:"Time without a manager after which jobs are ended and the worker leaves (default ${default})."`
@@ -42,7 +43,7 @@ func (*workerCommand) Help() string {
   drover serve --no-worker &
   drover worker --vcpus 2 --memory 4096
 
-Jobs whose image is not "host" run as containers when a Docker Engine answers. They get no folder, device or privilege of the host that is not allowed here; the variables (DROVER_ALLOW_VOLUME and so on, lists with commas) also reach the worker that drover serve starts:
+Jobs whose image is not "host" run as containers when a Docker Engine answers. They get no folder, device or privilege of the host that is not allowed here; the variables (DROVER_ALLOW_VOLUME, DROVER_GPUS and so on, lists with commas) also reach the worker that drover serve starts:
 
   drover worker --allow-volume /data --secrets /etc/drover/secrets
 
@@ -86,7 +87,13 @@ func (c *workerCommand) Run(ctx context.Context, sh *shell, g *globals) error {
 	if err != nil {
 		return err
 	}
-	attributes, err := c.attributes(ctx, os.DirFS("/proc"))
+	found := gpusOf(ctx, os.DirFS("/proc"))
+	devices, err := c.offered(found)
+	if err != nil {
+		return err
+	}
+	capacity.GPU = int64(len(devices))
+	attributes, err := c.attributes(modelOfAll(found[:min(len(found), len(devices))]))
 	if err != nil {
 		return err
 	}
@@ -96,7 +103,7 @@ func (c *workerCommand) Run(ctx context.Context, sh *shell, g *globals) error {
 	}
 	err = worker.Run(ctx, worker.Options{
 		Containers: containers, HostNetwork: c.Containers.DockerNetwork == "host", Secrets: c.Containers.store(),
-		Dir: dir, Endpoint: endpoint, Locate: locate, Token: token, Roots: roots, CABundle: bundle, Capacity: capacity, Attributes: attributes, OrphanAfter: c.OrphanAfter, Cache: cache, Log: log,
+		Dir: dir, Endpoint: endpoint, Locate: locate, Token: token, Roots: roots, CABundle: bundle, Capacity: capacity, Devices: devices, Attributes: attributes, OrphanAfter: c.OrphanAfter, Cache: cache, Log: log,
 		Executor: process.New(process.Options{
 			Dir: dir, Exe: self, OrphanAfter: c.OrphanAfter, Note: func(s string) { log.Warn(s) },
 		}),
@@ -108,8 +115,8 @@ func (c *workerCommand) Run(ctx context.Context, sh *shell, g *globals) error {
 }
 
 // attributes are what the worker says of its host, the architecture in AWS's words. The model
-// of its GPUs is looked up if it is not given.
-func (c *workerCommand) attributes(ctx context.Context, proc fs.FS) ([]string, error) {
+// of its GPUs is what was found if it is not given.
+func (c *workerCommand) attributes(model string) ([]string, error) {
 	arch := "arch=X86_64"
 	if runtime.GOARCH == "arm64" {
 		arch = "arch=ARM64"
@@ -122,10 +129,8 @@ func (c *workerCommand) attributes(ctx context.Context, proc fs.FS) ([]string, e
 		}
 		out, given = append(out, a), given || key == "gpu"
 	}
-	if !given {
-		if model := gpuModel(ctx, proc); model != "" {
-			out = append(out, "gpu="+model)
-		}
+	if !given && model != "" {
+		out = append(out, "gpu="+model)
 	}
 	return out, nil
 }

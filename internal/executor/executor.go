@@ -28,6 +28,7 @@ type Attempt struct {
 	Dir         string   // working folder of a process
 	BoxDir      string   // working folder of a container; "" = its image's
 	Need        resource.Vector
+	Devices     []string      // the GPUs that it has, each a UUID or an index: those and no others
 	Timeout     time.Duration // 0 = none; counted from the start of the command
 	Stdin       string        // file; "" = empty input
 	Stdout      string        // file that gets standard output; "" = standard output is log

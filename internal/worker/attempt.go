@@ -44,7 +44,8 @@ type attempt struct {
 	members []*member     // one, or those of the pod
 	changed chan struct{} // of a pod: something happened to it
 
-	address string // of a node that shares the host's network: at which the other nodes reach it
+	address string   // of a node that shares the host's network: at which the other nodes reach it
+	devices []Device // its GPUs, once it has them
 
 	// Guarded by worker.mu.
 	phase   phase
@@ -116,11 +117,12 @@ type note struct {
 	WantsOut   bool           `json:"wantsOut,omitempty"`
 	Address    string         `json:"address,omitempty"` // of a node
 	Moved      bool           `json:"moved,omitempty"`   // its data is moved with credentials of their own
+	Devices    []Device       `json:"devices,omitempty"` // its GPUs
 }
 
 // note writes what the next worker needs to know of the attempt.
 func (a *attempt) note() ([]byte, error) {
-	n := note{Assignment: a.asg, Folder: a.folderName(), Path: a.grant.path, Token: a.folder.token, BytesIn: a.bytesIn.Load(), WantsOut: a.wantsOut, Address: a.address, Moved: a.mover != nil}
+	n := note{Assignment: a.asg, Folder: a.folderName(), Path: a.grant.path, Token: a.folder.token, BytesIn: a.bytesIn.Load(), WantsOut: a.wantsOut, Address: a.address, Moved: a.mover != nil, Devices: a.devices}
 	n.Assignment.Command, n.Assignment.Variables = nil, nil
 	return json.Marshal(n)
 }
@@ -202,7 +204,8 @@ func (w *worker) adopted(h executor.Handle, out *sink) *attempt {
 	w.join(a.members[held.Member], h)
 	a.folder = w.folders.adopt(n.Folder)
 	a.wantsOut = n.WantsOut
-	a.address = n.Address
+	a.address, a.devices = n.Address, n.Devices
+	w.gpus.hold(a.lease, a.devices)
 	a.bytesIn.Store(n.BytesIn)
 	a.grant = w.grants.add(a.lease, n.Path, n.Token, nil)
 	if n.Moved {
@@ -443,6 +446,7 @@ func (w *worker) removeLocked(a *attempt) {
 	}
 	a.gone = true
 	delete(w.attempts, a.lease)
+	w.giveGPUs(a)
 	if len(w.attempts) == 0 {
 		close(w.idle)
 	}
@@ -490,6 +494,9 @@ func (w *worker) prepare(a *attempt) (executor.Attempt, *job.Exit) {
 	if r == nil {
 		return fail(job.CauseStart, fmt.Sprintf("CannotStartContainerError: this host has no container engine for the image %s", a.asg.Image))
 	}
+	if err := w.takeGPUs(a); err != nil {
+		return fail(job.CauseStart, err.Error())
+	}
 	f, err := w.folders.take()
 	if err != nil {
 		return fail(job.CauseStart, fmt.Sprintf("CannotStartContainerError: no working folder: %v", err))
@@ -508,6 +515,7 @@ func (w *worker) prepare(a *attempt) (executor.Attempt, *job.Exit) {
 	spec := executor.Attempt{
 		Lease: a.lease, Image: a.asg.Image, Command: a.asg.Command, Need: a.asg.Need, Tags: a.asg.Tags,
 		Name: a.asg.UnitName(), Dir: f.work(), Timeout: time.Duration(a.asg.TimeoutSeconds) * time.Second,
+		Devices: deviceIDs(a.devices),
 	}
 	if a.asg.Stage != "" {
 		staged, err := w.stageIn(a, f)

@@ -12,11 +12,12 @@ type part struct {
 	variables []job.Variable
 	secrets   []job.Reference
 	metadata  string // its place below metadataPath
+	devices   []Device
 }
 
 // whole is the part of an attempt that is one container.
 func (a *attempt) whole() part {
-	p := part{variables: a.asg.Variables, metadata: a.grant.path}
+	p := part{variables: a.asg.Variables, metadata: a.grant.path, devices: a.devices}
 	if a.asg.Container != nil {
 		p.secrets = a.asg.Container.Secrets
 	}
@@ -74,11 +75,14 @@ func (w *worker) environment(a *attempt, p part) ([]string, error) {
 			"AWS_BATCH_JOB_ARRAY_SIZE="+strconv.Itoa(int(asg.Size)))
 	}
 	env = addVariables(env, p.variables)
-	if len(p.secrets) == 0 {
-		return env, nil
+	if len(p.secrets) > 0 {
+		secrets, err := w.secrets(a.ctx, p.secrets)
+		if err != nil {
+			return nil, err
+		}
+		env = addVariables(env, secrets)
 	}
-	secrets, err := w.secrets(a.ctx, p.secrets)
-	return addVariables(env, secrets), err
+	return addVariables(env, visible(p.devices, a.boxed())), nil // last: others have the other GPUs
 }
 
 // addVariables adds the job's own variables. They win over what is there, except over the

@@ -48,18 +48,22 @@ func (w *worker) memberSpec(m *member) (*executor.Attempt, error) {
 	a := m.a
 	p := a.asg.Pod
 	c := &p.Members[m.index]
+	devices, err := m.devices()
+	if err != nil {
+		return nil, err
+	}
 	spec := &executor.Attempt{
 		Lease: a.lease, Member: int32(m.index), Name: a.asg.UnitName(), Image: c.Image, Command: c.Command,
 		Need: c.Need, Tags: a.asg.Tags, Dir: a.folder.work(), Container: c.Container,
+		Devices: deviceIDs(devices),
 	}
 	if a.asg.Seat != nil {
 		w.seat(a, spec)
 	}
-	about := part{variables: c.Environment, metadata: memberPath(a.grant.path, m.index)}
+	about := part{variables: c.Environment, metadata: memberPath(a.grant.path, m.index), devices: devices}
 	if c.Container != nil {
 		about.secrets = c.Container.Secrets
 	}
-	var err error
 	if spec.Environment, err = w.environment(a, about); err != nil {
 		return nil, err
 	}

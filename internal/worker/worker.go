@@ -67,6 +67,7 @@ type Options struct {
 	HostNetwork bool              // containers share the host's network, so loopback is enough for them
 	Secrets     Secrets           // looks secrets of containers up; nil = jobs with secrets fail
 	Capacity    resource.Vector
+	Devices     []Device      // GPUs to give to jobs, Capacity.GPU of them
 	Attributes  []string      // of the host, each key=value: jobs may require them
 	OrphanAfter time.Duration // 0 = 10 minutes
 	StopGrace   time.Duration // between SIGTERM and SIGKILL; 0 = 30 s
@@ -127,6 +128,8 @@ type worker struct {
 	contact  time.Time     // when the manager was last heard
 	draining bool
 	idle     chan struct{} // closed while there are no attempts
+	gpus     gpus
+	freed    chan struct{} // closed when an attempt gives GPUs back
 
 	reports reporter
 }
@@ -172,6 +175,8 @@ func open(o Options) (*worker, error) {
 		attempts: map[job.Lease]*attempt{},
 		contact:  time.Now(),
 		idle:     make(chan struct{}),
+		gpus:     newGPUs(o.Devices),
+		freed:    make(chan struct{}),
 	}
 	close(w.idle)
 	if o.Containers != nil {

@@ -156,8 +156,8 @@ func (x *Executor) resources(a executor.Attempt, s said) container.Resources {
 	if x.opts.HardCPU && a.Need.MilliVCPU%1000 != 0 {
 		r.NanoCPUs = a.Need.MilliVCPU * 1_000_000
 	}
-	if n := a.Need.GPU; n > 0 {
-		r.DeviceRequests = []container.DeviceRequest{{Count: int(n), Capabilities: [][]string{{"gpu"}}}}
+	if len(a.Devices) > 0 { // a count would be the same first GPUs for every container
+		r.DeviceRequests = []container.DeviceRequest{{DeviceIDs: a.Devices, Capabilities: [][]string{{"gpu"}}}}
 	}
 	c := a.Container
 	if c == nil {

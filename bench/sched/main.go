@@ -304,14 +304,26 @@ func (b *bench) arrays() {
 }
 
 // full is one pass over everything, with nothing placed before, and single events after it.
+// The figure is the median of five passes: whether the collector comes by in the middle of
+// one is chance.
 func (b *bench) full() {
-	w := b.make(1000, 50, 20, "pack")
-	for range b.pending {
-		w.submit(b.rand(w.slots()))
+	var w *world
+	var passes []time.Duration
+	var n int
+	for range 5 {
+		w = b.make(1000, 50, 20, "pack")
+		for range b.pending {
+			w.submit(b.rand(w.slots()))
+		}
+		runtime.GC()
+		var took time.Duration
+		n, took = w.fill()
+		passes = append(passes, took)
 	}
-	runtime.GC()
-	n, took := w.fill()
-	b.row(fmt.Sprintf("full pass: %d pending, %d hosts, 1,000 shapes, fair share", b.pending, b.hosts), fmt.Sprintf("%.0f ms for %d placements", micros(took)/1000, n), "<= 250 ms", took <= 250*time.Millisecond)
+	slices.Sort(passes)
+	took := passes[len(passes)/2]
+	b.row(fmt.Sprintf("full pass: %d pending, %d hosts, 1,000 shapes, fair share", b.pending, b.hosts),
+		fmt.Sprintf("%.0f ms for %d placements (%.0f to %.0f)", micros(took)/1000, n, micros(passes[0])/1000, micros(passes[len(passes)-1])/1000), "<= 250 ms", took <= 250*time.Millisecond)
 	per, _ := b.steady(w, b.steps/10, &b.cpu)
 	worst := per[len(per)*999/1000]
 	b.row("one event of it, p99.9", fmt.Sprintf("%.1f us (p50 %.1f us)", worst, per[len(per)/2]), "<= 1 ms", worst <= 1000)

@@ -76,16 +76,17 @@ func rooms() []room {
 		{"link/objects", ports, "core/... wire/sigv4", ""},
 
 		{"executor", ports, "core/...", ""},
+		{"executor/rtnetlink", ports, "", system},
 		{"executor/launcher", ports, "core/... executor", system},
 		{"executor/process", ports, "core/... executor executor/launcher", system},
 		{"executor/docker/inside", ports, "", system},
-		{"executor/docker", ports, "core/... executor executor/docker/inside", moby + " github.com/containerd/errdefs github.com/distribution/reference " + system},
+		{"executor/docker", ports, "core/... executor executor/rtnetlink executor/docker/inside", moby + " github.com/containerd/errdefs github.com/distribution/reference " + system},
 		{"executor/executortest", proofs, "core/... executor", ""},
 		{"executor/dockertest", proofs, "", moby + " " + images},
 		{"executor/dockertest/prog", proofs, "executor/docker/inside", ""},
 
 		{"manager", works, "core/... store", ""},
-		{"worker", works, "core/... executor link link/objects wire/sigv4", system},
+		{"worker", works, "core/... executor executor/rtnetlink link link/objects wire/sigv4", system},
 
 		{"service/batch", services, "core/... wire manager", awsSDK + " github.com/aws/aws-sdk-go-v2/service/batch"},
 		{"service/logs", services, "core/... wire store", awsSDK + " github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs github.com/klauspost/compress/zstd"},

@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 
 	"golang.org/x/sys/unix"
+
+	"drover/internal/executor/rtnetlink"
 )
 
 // locks is where the workers of a host meet; it is empty after each start of the host, as
@@ -93,37 +95,17 @@ func hasAddress() bool {
 	return false
 }
 
-// changeAddress adds or removes the address, by the kernel's own protocol (rtnetlink(7)).
+// changeAddress adds or removes the address.
 func changeAddress(kind uint16) error {
 	lo, err := net.InterfaceByName("lo")
 	if err != nil {
 		return err
 	}
-	s, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_ROUTE)
-	if err != nil {
-		return err
+	err = rtnetlink.Ask(addressMessage(kind, uint32(lo.Index)))
+	if kind == unix.RTM_NEWADDR && errors.Is(err, unix.EEXIST) || kind == unix.RTM_DELADDR && errors.Is(err, unix.EADDRNOTAVAIL) {
+		return nil // it is as it should be
 	}
-	defer unix.Close(s)
-	if err := unix.SetsockoptTimeval(s, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Sec: 5}); err != nil {
-		return err
-	}
-	if err := unix.Sendto(s, addressMessage(kind, uint32(lo.Index)), 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
-		return err
-	}
-	answer := make([]byte, 4096)
-	n, _, err := unix.Recvfrom(s, answer, 0)
-	if err != nil {
-		return err
-	}
-	if n < unix.SizeofNlMsghdr+4 || binary.NativeEndian.Uint16(answer[4:]) != unix.NLMSG_ERROR {
-		return errors.New("the kernel's answer makes no sense")
-	}
-	switch code := unix.Errno(-int32(binary.NativeEndian.Uint32(answer[unix.SizeofNlMsghdr:]))); {
-	case code == 0, kind == unix.RTM_NEWADDR && code == unix.EEXIST, kind == unix.RTM_DELADDR && code == unix.EADDRNOTAVAIL:
-		return nil
-	default:
-		return code
-	}
+	return err
 }
 
 // addressMessage is a netlink request about linkLocal/32 on an interface, whose scope is

@@ -429,10 +429,7 @@ func (h *handle) judge(s *container.State) (exit job.Exit, at time.Time, regular
 // version 1 it does not tell who was killed for memory. Who was killed, and had come to its
 // limit, was.
 func (h *handle) overMemory(x *job.Exit) {
-	h.x.mu.Lock()
-	podman := h.x.podman
-	h.x.mu.Unlock()
-	if limit := h.rec.get().MemoryMiB << 10; podman && x.Cause == job.CauseSignal && *x.Code == 137 && limit > 0 && x.Usage.PeakMemKiB >= limit {
+	if limit := h.rec.get().MemoryMiB << 10; h.x.isPodman() && x.Cause == job.CauseSignal && *x.Code == 137 && limit > 0 && x.Usage.PeakMemKiB >= limit {
 		x.Cause, x.Reason = job.CauseMemory, job.ReasonMemory
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"drover/internal/executor"
+	"drover/internal/executor/rtnetlink"
 
 	"github.com/containerd/errdefs"
 	"github.com/moby/moby/api/types/container"
@@ -96,27 +97,8 @@ func (x *Executor) forgetNetworks() {
 // bar keeps what comes in over a bridge from a cloud's metadata address, by a rule of the
 // kernel's routing (ip-rule(8)). Unlike a packet filter's, nobody else rewrites it.
 func bar(bridge string) error {
-	s, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_ROUTE)
-	if err != nil {
+	if err := rtnetlink.Ask(ruleMessage(bridge)); err != nil && !errors.Is(err, unix.EEXIST) {
 		return err
-	}
-	defer unix.Close(s)
-	if err := unix.SetsockoptTimeval(s, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Sec: 5}); err != nil {
-		return err
-	}
-	if err := unix.Sendto(s, ruleMessage(bridge), 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
-		return err
-	}
-	answer := make([]byte, 4096)
-	n, _, err := unix.Recvfrom(s, answer, 0)
-	if err != nil {
-		return err
-	}
-	if n < unix.SizeofNlMsghdr+4 || binary.NativeEndian.Uint16(answer[4:]) != unix.NLMSG_ERROR {
-		return errors.New("the kernel's answer makes no sense")
-	}
-	if code := unix.Errno(-int32(binary.NativeEndian.Uint32(answer[unix.SizeofNlMsghdr:]))); code != 0 && code != unix.EEXIST {
-		return code
 	}
 	return nil
 }

@@ -104,13 +104,11 @@ func (m *cloning) share(sh *share) *share {
 
 // fifos copies what waits in a share, as deep as is wanted.
 func (m *cloning) fifos(q *queue, to, from *share) {
-	to.fifos = make([]*fifo, len(from.fifos))
-	for i, f := range from.fifos {
-		if f == nil {
-			continue
-		}
-		recs := f.recs[f.lo:]
-		n := &fifo{dead: f.dead}
+	to.fifos = make([]fifo, len(from.fifos))
+	for i := range from.fifos {
+		f, n := &from.fifos[i], &to.fifos[i]
+		recs := f.live()
+		n.dead = f.dead
 		if m.depth > 0 && len(recs) > m.depth {
 			n.dead = 0
 			for _, r := range recs[:m.depth] {
@@ -124,7 +122,6 @@ func (m *cloning) fifos(q *queue, to, from *share) {
 			recs = recs[:m.depth]
 		}
 		n.recs = slices.Clone(recs)
-		to.fifos[i] = n
 	}
 }
 
@@ -220,12 +217,10 @@ type Line struct {
 func (s *State) EachWaiting(n int, f func(Line)) {
 	for _, q := range s.queues {
 		for _, sh := range q.shares {
-			for c, o := range sh.fifos {
-				if o.empty() {
-					continue
-				}
+			for c := range sh.fifos {
+				o := &sh.fifos[c]
 				left := n
-				for _, r := range o.recs[o.lo:] {
+				for _, r := range o.live() {
 					if left == 0 {
 						break
 					}
@@ -245,8 +240,8 @@ func (s *State) FIFOs() int {
 	n := 0
 	for _, q := range s.queues {
 		for _, sh := range q.shares {
-			for _, f := range sh.fifos {
-				if !f.empty() {
+			for c := range sh.fifos {
+				if !sh.fifos[c].empty() {
 					n++
 				}
 			}

@@ -286,9 +286,11 @@ func (s *State) frontOf(sh *share) int32 {
 	if sh.front != unknown {
 		return sh.front
 	}
+	best := nobody()
 	for w, m := range sh.wait {
-		sh.front = s.foremost(sh, w, m&^(sh.hopeless.word(w)|s.sick.word(w)), sh.front)
+		best = s.foremost(sh, w, m&^(sh.hopeless.word(w)|s.sick.word(w)), best)
 	}
+	sh.front = best.class
 	return sh.front
 }
 
@@ -360,7 +362,7 @@ func (s *State) inside(q *queue, sh *share, all bool) int32 {
 	if all {
 		s.frontOf(sh) // sees to it that hopeless is up to date
 	}
-	best := unknown
+	best := nobody()
 	for w, m := range sh.wait {
 		m &^= s.sick.word(w)
 		if all && q.policy != strictly {
@@ -373,44 +375,56 @@ func (s *State) inside(q *queue, sh *share, all bool) int32 {
 			continue
 		}
 		for ; m != 0; m &= m - 1 {
-			if c := int32(w*64) + lowest(m); best == unknown || s.goesBefore(q, sh, c, sh, best) {
-				best = c
+			if c := int32(w*64) + lowest(m); best.class == unknown || s.goesBefore(q, sh, c, sh, best.class) {
+				best = s.lead(sh, c)
 			}
 		}
 	}
-	return best
+	return best.class
 }
 
-// foremost is the class that goes first, of best and those of word w in m: before, spelt out
-// for the many. Mostly it is the first of all in the word, which the share remembers.
-func (s *State) foremost(sh *share, w int, m uint64, best int32) int32 {
+// lead is a class whose head may be the first of several, and what that depends on.
+type lead struct {
+	order    int64
+	priority int32
+	class    int32
+}
+
+// nobody is the lead that comes after all others.
+func nobody() lead { return lead{never, math.MinInt32, unknown} }
+
+func (s *State) lead(sh *share, c int32) lead { return lead{sh.heads[c], s.priorities[c], c} }
+
+// before reports whether l goes before o, first in first out.
+func (l *lead) before(o *lead) bool {
+	return l.priority > o.priority || l.priority == o.priority && l.order < o.order
+}
+
+// foremost is what goes first, of best and the classes of word w in m. Mostly it is the first
+// of all in the word, which the share remembers.
+func (s *State) foremost(sh *share, w int, m uint64, best lead) lead {
 	if m == 0 {
 		return best
 	}
-	first := sh.firsts[w]
-	if first == unknown {
-		first = s.scan(sh, w, sh.wait.word(w), unknown)
-		sh.firsts[w] = first
+	first := &sh.firsts[w]
+	if first.class == unknown {
+		*first = s.scan(sh, w, sh.wait.word(w), nobody())
 	}
-	if first == unknown || m&(1<<(first&63)) == 0 {
+	switch {
+	case first.class == unknown || m&(1<<(first.class&63)) == 0:
 		return s.scan(sh, w, m, best)
-	}
-	if best == unknown || s.priorities[first] > s.priorities[best] || s.priorities[first] == s.priorities[best] && sh.heads[first] < sh.heads[best] {
-		return first
+	case first.before(&best):
+		return *first
 	}
 	return best
 }
 
 // scan is foremost the long way.
-func (s *State) scan(sh *share, w int, m uint64, best int32) int32 {
-	order, priority := int64(never), int32(math.MinInt32)
-	if best != unknown {
-		order, priority = sh.heads[best], s.priorities[best]
-	}
+func (s *State) scan(sh *share, w int, m uint64, best lead) lead {
 	for ; m != 0; m &= m - 1 {
 		c := int32(w*64) + lowest(m)
-		if p := s.priorities[c]; p > priority || p == priority && sh.heads[c] < order {
-			best, order, priority = c, sh.heads[c], p
+		if l := s.lead(sh, c); l.before(&best) {
+			best = l
 		}
 	}
 	return best
@@ -438,7 +452,7 @@ func (s *State) goesBefore(q *queue, x *share, a int32, y *share, b int32) bool 
 
 // expansion is the expands of the head of a class.
 func (s *State) expansion(q *queue, sh *share, c int32) float64 {
-	f := sh.fifos[c]
+	f := &sh.fifos[c]
 	return s.expands(q, c, f.recs[f.lo].since)
 }
 
@@ -458,7 +472,7 @@ func (s *State) expands(q *queue, c int32, since uint32) float64 {
 func (s *State) place(q *queue, sh *share, c int32, own *hold) (Placement, bool) {
 	k := &s.classes[c]
 	s.at = c
-	ref := s.first(sh.fifos[c]) // read now: it is far away, and here by the time that it is needed
+	ref := s.first(&sh.fifos[c]) // read now: it is far away, and here by the time that it is needed
 	if _, lacks := s.lacks(k, own); lacks {
 		q.blocked.add(c)
 		return Placement{}, false
@@ -586,7 +600,7 @@ func (s *State) start(q *queue, sh *share, c int32, e *environment, ref job.Ref,
 	if h := e.hold; h != nil && h != own && !h.over(s, q, k) {
 		h.spare -= k.whole.MilliVCPU
 	}
-	first, f := sh.front == c, sh.fifos[c]
+	first, f := sh.front == c, &sh.fifos[c]
 	p.Ref, s.starting = ref, starting{ref, q, sh, c, f.recs[f.lo]}
 	s.begin(u)
 	s.pop(q, sh, c)

@@ -66,7 +66,7 @@ func (s *State) position(queueName string, d *Demand, r job.Ref) int64 {
 		return 0
 	}
 	c, sh := s.intern(d), q.share(d.Share)
-	if int(c) >= len(sh.fifos) || sh.fifos[c] == nil {
+	if int(c) >= len(sh.fifos) {
 		return 0
 	}
 	for _, again := range [2]bool{true, false} {

@@ -51,7 +51,7 @@ func (s *State) unitOf(h *hold) job.Ref {
 			n++
 		}
 	}
-	return s.nth(h.share.fifos[h.class], n)
+	return s.nth(&h.share.fifos[h.class], n)
 }
 
 // binds reports whether the hold stands in the way of a unit for which own is held. An

@@ -24,19 +24,22 @@ const (
 // fifo holds the recs of one class in one share, sorted by order.
 type fifo struct {
 	recs []rec
-	lo   int // recs before it are gone
-	dead int
+	lo   int32 // recs before it are gone
+	dead int32
 }
 
+// live is the recs that are not gone, the dead among them included.
+func (f *fifo) live() []rec { return f.recs[f.lo:] }
+
 func (f *fifo) find(order int64) (int, bool) {
-	i, ok := slices.BinarySearchFunc(f.recs[f.lo:], order, func(r rec, o int64) int { return cmp.Compare(r.order, o) })
-	return i + f.lo, ok
+	i, ok := slices.BinarySearchFunc(f.live(), order, func(r rec, o int64) int { return cmp.Compare(r.order, o) })
+	return i + int(f.lo), ok
 }
 
 // insert puts a rec in its place i, moving the shorter side if there is room in front.
 func (f *fifo) insert(i int, r rec) {
-	if f.lo > 0 && i-f.lo < len(f.recs)-i {
-		copy(f.recs[f.lo-1:], f.recs[f.lo:i])
+	if lo := int(f.lo); lo > 0 && i-lo < len(f.recs)-i {
+		copy(f.recs[lo-1:], f.recs[lo:i])
 		f.lo--
 		f.recs[i-1] = r
 		return
@@ -48,13 +51,14 @@ func (f *fifo) insert(i int, r rec) {
 func (f *fifo) kill(i int) {
 	f.recs[i].kids = dead
 	f.dead++
-	for f.lo < len(f.recs) && f.recs[f.lo].kids == dead {
+	for !f.empty() && f.recs[f.lo].kids == dead {
 		f.lo++
 		f.dead--
 	}
-	if live := len(f.recs) - f.lo - f.dead; f.lo > 32 && f.lo > len(f.recs)/2 || f.dead > 32 && f.dead > live {
+	n := int32(len(f.recs))
+	if f.lo > 32 && f.lo > n/2 || f.dead > 32 && f.dead > n-f.lo-f.dead {
 		kept := f.recs[:0]
-		for _, r := range f.recs[f.lo:] {
+		for _, r := range f.live() {
 			if r.kids != dead {
 				kept = append(kept, r)
 			}
@@ -66,7 +70,7 @@ func (f *fifo) kill(i int) {
 	}
 }
 
-func (f *fifo) empty() bool { return f == nil || f.lo == len(f.recs) }
+func (f *fifo) empty() bool { return int(f.lo) == len(f.recs) }
 
 // never is the order of the head of an empty FIFO.
 const never = math.MaxInt64
@@ -161,12 +165,12 @@ func (s *State) Remove(queueName string, d Demand, k job.Key, lo, hi int32) {
 		return
 	}
 	sh, c := q.shareNamed(d.Share), s.intern(&d)
-	if sh == nil || int(c) >= len(sh.fifos) || sh.fifos[c] == nil {
+	if sh == nil || int(c) >= len(sh.fifos) {
 		return
 	}
 	s.idle = false
 	for _, again := range [2]bool{false, true} {
-		f := sh.fifos[c]
+		f := &sh.fifos[c]
 		i, ok := f.find(Order(k, again))
 		if !ok || f.recs[i].kids == dead {
 			continue
@@ -185,7 +189,7 @@ func (s *State) Remove(queueName string, d Demand, k job.Key, lo, hi int32) {
 
 // drop forgets rec i of a FIFO.
 func (s *State) drop(q *queue, sh *share, c int32, i int) {
-	f := sh.fifos[c]
+	f := &sh.fifos[c]
 	if kids := f.recs[i].kids; kids >= 0 {
 		s.kids[kids] = s.kids[kids][:0]
 		if cap(s.kids[kids]) > 64 {
@@ -212,17 +216,17 @@ func (s *State) drop(q *queue, sh *share, c int32, i int) {
 
 // pop takes the first unit of a FIFO out.
 func (s *State) pop(q *queue, sh *share, c int32) job.Ref {
-	f := sh.fifos[c]
+	f := &sh.fifos[c]
 	r := f.recs[f.lo]
 	s.count(q, sh, -1)
 	ref := job.Ref{Key: keyOf(r.order), Index: job.Whole}
 	if r.kids < 0 {
-		s.drop(q, sh, c, f.lo)
+		s.drop(q, sh, c, int(f.lo))
 		return ref
 	}
 	ref.Index = s.kids[r.kids].pop()
 	if len(s.kids[r.kids]) == 0 {
-		s.drop(q, sh, c, f.lo)
+		s.drop(q, sh, c, int(f.lo))
 	}
 	return ref
 }
@@ -239,7 +243,7 @@ func (s *State) first(f *fifo) job.Ref {
 
 // headed keeps the table of heads of a share after the FIFO of class c has changed.
 func (s *State) headed(sh *share, c int32) {
-	f := sh.fifos[c]
+	f := &sh.fifos[c]
 	order := int64(never)
 	if !f.empty() {
 		order = f.recs[f.lo].order
@@ -248,10 +252,11 @@ func (s *State) headed(sh *share, c int32) {
 		return
 	}
 	sh.heads[c] = order
-	if w := c / 64; sh.firsts[w] == c { // another one may go first now
-		sh.firsts[w] = unknown
-	} else if first := sh.firsts[w]; first != unknown && s.before(sh, c, first) {
-		sh.firsts[w] = c
+	switch first := &sh.firsts[c/64]; {
+	case first.class == c: // another one may go first now
+		*first = nobody()
+	case first.class != unknown && s.before(sh, c, first.class):
+		*first = s.lead(sh, c)
 	}
 	switch {
 	case sh.front == c: // the first one may be another now

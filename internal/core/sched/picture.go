@@ -51,13 +51,14 @@ func (s *State) pictureShare(b *strings.Builder, sh *share) {
 	}
 	fmt.Fprintf(b, " share %q waiting %d running %v\n", sh.name, sh.waiting, sh.running)
 	var lines []string
-	for c, f := range sh.fifos {
+	for c := range sh.fifos {
+		f := &sh.fifos[c]
 		if f.empty() {
 			continue
 		}
 		var line strings.Builder
 		fmt.Fprintf(&line, "  %v:", s.classes[c].classKey)
-		for _, r := range f.recs[f.lo:] {
+		for _, r := range f.live() {
 			switch {
 			case r.kids >= 0:
 				fmt.Fprintf(&line, " %d/%d%v", keyOf(r.order), r.order, s.kids[r.kids])

@@ -166,7 +166,7 @@ func (s *State) fronts(q *queue) []front {
 
 // atLeast reports whether n units wait in a FIFO.
 func (f *fifo) atLeast(s *State, n int64) bool {
-	for i := f.lo; i < len(f.recs) && n > 0; i++ {
+	for i := int(f.lo); i < len(f.recs) && n > 0; i++ {
 		switch k := f.recs[i].kids; {
 		case k >= 0:
 			n -= s.kids[k].size()
@@ -179,8 +179,7 @@ func (f *fifo) atLeast(s *State, n int64) bool {
 
 // nth is the unit of a FIFO that n others of it go before.
 func (s *State) nth(f *fifo, n int64) job.Ref {
-	for i := f.lo; i < len(f.recs); i++ {
-		r := f.recs[i]
+	for _, r := range f.live() {
 		ref := job.Ref{Key: keyOf(r.order), Index: job.Whole}
 		switch {
 		case r.kids == dead:
@@ -306,7 +305,7 @@ func (s *State) makeRoom(q *queue, sh *share, c int32) []Preemption {
 	}
 	s.holds = append(s.holds, h)
 	s.making++
-	unit := s.nth(sh.fifos[c], s.makingFor(sh, c)-1)
+	unit := s.nth(&sh.fifos[c], s.makingFor(sh, c)-1)
 	var out []Preemption
 	for n, i := range best.set {
 		rule, _ := s.right(&s.runs[i], best.upTo(n))

@@ -75,11 +75,9 @@ func (s *State) undo() {
 	}
 	s.enqueue(b.queue, b.share, b.class, b.rec.order, b.rec.since, span{b.ref.Index, b.ref.Index + 1})
 	waiting := int64(0) // it may have been taken off the number and not the FIFO
-	for _, f := range b.share.fifos {
-		if f != nil {
-			for _, r := range f.recs[f.lo:] {
-				waiting += s.units(r)
-			}
+	for i := range b.share.fifos {
+		for _, r := range b.share.fifos[i].live() {
+			waiting += s.units(r)
 		}
 	}
 	s.count(b.queue, b.share, waiting-b.share.waiting)

@@ -50,12 +50,12 @@ func TestQuarantineUndoes(t *testing.T) {
 		func() {
 			defer s.rescue()
 			s.at, s.found, s.fresh = c, []int32{0}, []int32{99} // the last thing that a start looks at is not there
-			s.start(q, sh, c, s.environment("e"), s.first(sh.fifos[c]), nil)
+			s.start(q, sh, c, s.environment("e"), s.first(&sh.fifos[c]), nil)
 			t.Errorf("%s: the start does not fail", name)
 		}()
 		s.fresh = fresh
 		f := sh.fifos[c]
-		if is := fmt.Sprint(f.recs[f.lo:], s.kids); is != was || s.Waiting() != waiting {
+		if is := fmt.Sprint(f.live(), s.kids); is != was || s.Waiting() != waiting {
 			t.Errorf("%s: %d wait: %s; before %d: %s", name, s.Waiting(), is, waiting, was)
 		}
 		if s.Free("h").MilliVCPU != 4000 || s.runAt.n != 0 {

@@ -104,8 +104,8 @@ type share struct {
 	wait      set
 	blocked   set
 	heads     []int64 // by class: order of the head, or never
-	firsts    []int32 // by 64 classes: the one whose head goes first, or unknown
-	fifos     []*fifo // by class
+	firsts    []lead  // by 64 classes: the one whose head goes first, or nobody
+	fifos     []fifo  // by class
 	front     int32   // class of the first unit, or unknown
 	overtaken int64   // since when the first unit has been passed over (µs); 0 = it has not
 	quota     QuotaShare
@@ -185,9 +185,10 @@ func (s *State) RemoveQueue(name string) {
 	}
 	s.endAll(q)
 	for _, sh := range q.shares {
-		for c, f := range sh.fifos {
+		for c := range sh.fifos {
+			f := &sh.fifos[c]
 			for !f.empty() {
-				for i := len(f.recs) - 1; i >= f.lo; i-- {
+				for i := len(f.recs) - 1; i >= int(f.lo); i-- {
 					if kids := f.recs[i].kids; kids == plain {
 						s.count(q, sh, -1)
 					} else if kids >= 0 {
@@ -354,18 +355,16 @@ func (q *queue) ceiling(most, now int64) int64 {
 	return most - int64(kept*float64(most))
 }
 
+// fifo is the FIFO of a class, until one of another class is begun.
 func (sh *share) fifo(c int32) *fifo {
-	for int(c) >= len(sh.fifos) {
-		sh.fifos = append(sh.fifos, nil)
-		if len(sh.heads)%64 == 0 {
-			sh.firsts = append(sh.firsts, unknown)
+	for int(c) >= len(sh.fifos) { // by 64 at once, as the sets and leads go
+		sh.fifos = append(sh.fifos, make([]fifo, 64)...)
+		for range 64 {
+			sh.heads = append(sh.heads, never)
 		}
-		sh.heads = append(sh.heads, never)
+		sh.firsts = append(sh.firsts, nobody())
 	}
-	if sh.fifos[c] == nil {
-		sh.fifos[c] = &fifo{}
-	}
-	return sh.fifos[c]
+	return &sh.fifos[c]
 }
 
 // enlist and forget count the shares of a queue in which units of a class wait.

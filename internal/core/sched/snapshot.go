@@ -23,7 +23,7 @@ func (s *State) Snapshot(queueName string, n int) []Front {
 		keys[sh] = q.key(sh, s.now)
 		for c, f := range sh.fifos {
 			if !f.empty() {
-				walks = append(walks, &cursor{sh, int32(c), f.lo})
+				walks = append(walks, &cursor{sh, int32(c), int(f.lo)})
 			}
 		}
 	}
@@ -73,12 +73,13 @@ func (s *State) walksBefore(q *queue, keys map[*share]float64, a, b *cursor) boo
 // ahead counts the units of a share that go before the one of an order and class.
 func (s *State) ahead(q *queue, sh *share, c int32, order int64, since uint32) int64 {
 	var n int64
-	for o, f := range sh.fifos {
+	for o := range sh.fifos {
+		f := &sh.fifos[o]
 		if f.empty() || s.classes[o].Priority < s.classes[c].Priority {
 			continue
 		}
 		all := s.classes[o].Priority > s.classes[c].Priority
-		for _, r := range f.recs[f.lo:] {
+		for _, r := range f.live() {
 			before := r.order < order
 			if q.policy == expanding && r.order >= 0 && order >= 0 {
 				if x, y := s.expands(q, int32(o), r.since), s.expands(q, c, since); x != y {

@@ -17,13 +17,13 @@ func (s *State) Clone(depth int) *State {
 		queues: map[*queue]*queue{}, shares: map[*share]*share{}, envs: map[*environment]*environment{}, holds: map[*hold]*hold{}, grids: map[*grid]*grid{}}
 	c.hostAt, c.classOf = maps.Clone(s.hostAt), maps.Clone(s.classOf)
 	c.runAt.slots = slices.Clone(s.runAt.slots)
-	c.byID, c.freeHosts, c.fresh = slices.Clone(s.byID), slices.Clone(s.freeHosts), slices.Clone(s.fresh)
+	c.byID, c.freeHosts, c.fresh, c.kinds = slices.Clone(s.byID), slices.Clone(s.freeHosts), slices.Clone(s.fresh), slices.Clone(s.kinds)
 	c.classes, c.needs, c.priorities, c.freeClasses = slices.Clone(s.classes), slices.Clone(s.needs), slices.Clone(s.priorities), slices.Clone(s.freeClasses)
 	c.ladders = slices.Clone(s.ladders)
 	c.kids, c.freeKids = cloneKids(s.kids), slices.Clone(s.freeKids)
 	c.wide, c.near, c.sick, c.aside = slices.Clone(s.wide), slices.Clone(s.near), slices.Clone(s.sick), nil
 	c.freeRuns, c.warm = slices.Clone(s.freeRuns), slices.Clone(s.warm)
-	c.ends, c.found, c.picks, c.starting = nil, nil, nil, starting{}
+	c.places, c.ends, c.found, c.picks, c.starting = nil, nil, nil, nil, starting{}
 	c.environments = make([]*environment, len(s.environments))
 	for i, e := range s.environments {
 		c.environments[i] = m.environment(e)
@@ -45,10 +45,13 @@ func (s *State) Clone(depth int) *State {
 		h := &c.hosts[i]
 		h.hold, h.grid, h.runs = m.hold(h.hold), m.grid(h.grid), slices.Clone(h.runs)
 	}
-	c.runs = slices.Clone(s.runs)
-	for i := range c.runs {
-		r := &c.runs[i]
-		r.queue, r.share, r.env, r.rest = m.queue(r.queue), m.share(r.share), m.environment(r.env), slices.Clone(r.rest)
+	c.runs = s.runs.clone()
+	for i := range c.runs.n {
+		r := c.run(i)
+		r.share, r.env = m.share(r.share), m.environment(r.env)
+		if r.more != nil {
+			r.more = &more{slices.Clone(r.more.rest), r.more.tokens, r.more.makes}
+		}
 	}
 	c.tokens = make(map[string]*token, len(s.tokens))
 	for _, name := range slices.Sorted(maps.Keys(s.tokens)) {
@@ -99,6 +102,7 @@ func (m *cloning) share(sh *share) *share {
 	m.shares[sh] = &c
 	c.wait, c.blocked, c.hopeless, c.heads, c.firsts = slices.Clone(sh.wait), slices.Clone(sh.blocked), slices.Clone(sh.hopeless), slices.Clone(sh.heads), slices.Clone(sh.firsts)
 	c.fifos = nil // fifos fills them in
+	c.queue = m.queue(sh.queue)
 	return &c
 }
 
@@ -192,14 +196,14 @@ type Running struct {
 // EachRunning calls f with every unit that holds room, in no order of meaning but always
 // the same for the same State.
 func (s *State) EachRunning(f func(Running)) {
-	for i := range s.runs {
-		u := &s.runs[i]
-		if at, ok := s.runAt.get(u.ref); !ok || at != int32(i) {
+	for i := range s.runs.n {
+		u := s.run(i)
+		if at, ok := s.runAt.get(u.ref); !ok || at != i {
 			continue
 		}
 		r := Running{Ref: u.ref, Placed: u.placed, End: u.end}
-		if u.queue != nil {
-			r.Queue = u.queue.Name
+		if q := u.queue(); q != nil {
+			r.Queue = q.Name
 		}
 		f(r)
 	}

@@ -14,18 +14,18 @@ func (s *State) Decide(now int64, limit int) Plan {
 	if s.waiting == 0 || s.idle && s.now < s.due {
 		return s.plan(nil)
 	}
-	var places []Placement
+	s.places = s.places[:0]
 	for range maxPasses {
 		s.loosened = false
-		if places = s.onePass(places, limit); !s.loosened || len(places) >= limit {
+		if s.onePass(limit); !s.loosened || len(s.places) >= limit {
 			break
 		}
 	}
 	var stop []Preemption
-	if len(places) < limit {
+	if len(s.places) < limit {
 		stop = s.preempt()
 	}
-	p := s.plan(places)
+	p := s.plan(append([]Placement(nil), s.places...))
 	p.Preempt = stop
 	return p
 }
@@ -35,7 +35,7 @@ func (s *State) Decide(now int64, limit int) Plan {
 const maxPasses = 4
 
 // onePass lets every queue place what it can.
-func (s *State) onePass(places []Placement, limit int) []Placement {
+func (s *State) onePass(limit int) {
 	s.pass++
 	s.overdue()
 	for i := 0; i < len(s.holds); i++ {
@@ -54,7 +54,7 @@ func (s *State) onePass(places []Placement, limit int) []Placement {
 		}
 	}
 	if s.making > 0 {
-		places = s.take(places, limit)
+		s.take(limit)
 	}
 	s.loosened = false
 	for i, j := 0, 0; i < len(s.queues); i = j {
@@ -65,23 +65,20 @@ func (s *State) onePass(places []Placement, limit int) []Placement {
 			if q == nil {
 				break
 			}
-			if len(places) >= limit {
-				return places
+			if len(s.places) >= limit {
+				return
 			}
-			if p, ok := s.served(q); ok {
-				places = append(places, p)
-			}
+			s.served(q)
 		}
 	}
 	s.drained()
-	return places
 }
 
 // served is serve, but that what cannot be decided on is set aside.
-func (s *State) served(q *queue) (p Placement, ok bool) {
+func (s *State) served(q *queue) {
 	s.at = unknown
 	defer s.rescue()
-	return s.serve(q)
+	s.serve(q)
 }
 
 // refreshed is refresh, with the same care.
@@ -203,28 +200,28 @@ func (s *State) promising(q *queue) bool {
 }
 
 // serve gives a queue its turn: it places one unit, or rules out something.
-func (s *State) serve(q *queue) (Placement, bool) {
+func (s *State) serve(q *queue) {
 	if !q.headed && (q.policy != patient || q.hold != nil || q.due != nil) {
-		return s.serveFirst(q)
+		s.serveFirst(q)
+		return
 	}
 	q.headed = true
 	sh, c, passed := s.pick(q, false)
 	if sh == nil {
 		q.done = true
-		return Placement{}, false
+		return
 	}
 	if q.policy != patient {
-		return s.place(q, sh, c, nil)
+		s.place(q, sh, c, nil)
+		return
 	}
 	around := s.frontOf(sh) != c
-	p, ok := s.place(q, sh, c, nil)
-	if ok {
+	if s.place(q, sh, c, nil) {
 		s.overtake(q, passed)
 		if around {
 			s.overtake(q, sh)
 		}
 	}
-	return p, ok
 }
 
 // overtake takes note that something was placed while the first unit of a share waits on.
@@ -237,7 +234,7 @@ func (s *State) overtake(q *queue, sh *share) {
 
 // serveFirst tries the unit that comes before all others, whether or not it may fit, and
 // keeps room for it if it does not.
-func (s *State) serveFirst(q *queue) (Placement, bool) {
+func (s *State) serveFirst(q *queue) {
 	var sh *share
 	var c int32
 	switch {
@@ -251,16 +248,16 @@ func (s *State) serveFirst(q *queue) (Placement, bool) {
 	if sh == nil {
 		s.release(q)
 		q.headed, q.due = true, nil
-		return Placement{}, false
+		return
 	}
 	var own *hold
 	if h := q.hold; h != nil && h.share == sh && h.class == c && h.stands() {
 		own = h
 	}
-	if p, ok := s.place(q, sh, c, own); ok {
+	if s.place(q, sh, c, own) {
 		s.release(q)
 		q.due, sh.overtaken = nil, 0
-		return p, true
+		return
 	}
 	switch {
 	case q.policy == strictly:
@@ -269,12 +266,11 @@ func (s *State) serveFirst(q *queue) (Placement, bool) {
 	case s.hopeless(q, sh, c): // keeping room would not help it; look at the next one
 		s.release(q)
 		s.despair(sh, c)
-		return Placement{}, false
+		return
 	default:
 		s.reserve(q, sh, c)
 	}
 	q.headed = true
-	return Placement{}, false
 }
 
 // frontOf is the class of the first unit of a share, first in first out.
@@ -469,32 +465,33 @@ func (s *State) expands(q *queue, c int32, since uint32) float64 {
 }
 
 // place starts the head of a class if it can: own is what is held for it.
-func (s *State) place(q *queue, sh *share, c int32, own *hold) (Placement, bool) {
+func (s *State) place(q *queue, sh *share, c int32, own *hold) bool {
 	k := &s.classes[c]
 	s.at = c
 	ref := s.first(&sh.fifos[c]) // read now: it is far away, and here by the time that it is needed
 	if _, lacks := s.lacks(k, own); lacks {
 		q.blocked.add(c)
-		return Placement{}, false
+		return false
 	}
 	if !q.within(sh, k) {
 		sh.blocked.add(c)
-		return Placement{}, false
+		return false
 	}
 	e := s.room(q, k, own, q.envs)
 	for e != nil && !s.find(q, c, e, own) {
 		if e.wants == "" { // on no host at all
 			s.wide.remove(c)
 			s.near.remove(c)
-			return Placement{}, false
+			return false
 		}
 		e = s.room(q, k, own, q.envs[slices.Index(q.envs, e)+1:])
 	}
 	if e == nil {
 		q.blocked.add(c)
-		return Placement{}, false
+		return false
 	}
-	return s.start(q, sh, c, e, ref, own), true
+	s.start(q, sh, c, e, ref, own)
+	return true
 }
 
 // room is the first of some environments of the queue that takes a unit of the class.
@@ -539,7 +536,7 @@ func (s *State) findOne(q *queue, c int32, shape Shape, e *environment, own *hol
 	best := int32(-1)
 	consider := func(i int32) {
 		h := &s.hosts[i]
-		if !h.open || h.gone || h.picked != 0 || !shape.Need.Fits(h.free) || !e.has(&shape, h.executors) || !s.yields(i, q, k, shape.Need, own) {
+		if !h.open || h.gone || h.picked != 0 || !shape.Need.Fits(h.free) || !e.has(&shape, s.words(h)) || !s.yields(i, q, k, shape.Need, own) {
 			return
 		}
 		if best < 0 || e.pack && h.free.MilliVCPU < s.hosts[best].free.MilliVCPU || !e.pack && h.free.MilliVCPU > s.hosts[best].free.MilliVCPU {
@@ -578,12 +575,16 @@ func (s *State) findOne(q *queue, c int32, shape Shape, e *environment, own *hol
 }
 
 // start places the head of a class on the hosts that find found.
-func (s *State) start(q *queue, sh *share, c int32, e *environment, ref job.Ref, own *hold) Placement {
+func (s *State) start(q *queue, sh *share, c int32, e *environment, ref job.Ref, own *hold) {
 	k := &s.classes[c]
-	u := run{ref: ref, queue: q, share: sh, env: e, part: part{s.found[0], k.need(0)}, tokens: k.tokens, placed: s.now, priority: k.Priority}
+	u := run{ref: ref, share: sh, env: e, part: part{s.found[0], k.need(0)}, placed: s.now, priority: k.Priority}
+	if len(k.tokens) > 0 {
+		u.extend().tokens = k.tokens
+	}
 	p := Placement{Queue: q.Name, Environment: e.Name, Host: s.hosts[s.found[0]].id}
 	for n, i := range s.found[1:] {
-		u.rest = append(u.rest, part{i, k.need(n + 1)})
+		m := u.extend()
+		m.rest = append(m.rest, part{i, k.need(n + 1)})
 		p.Others = append(p.Others, s.hosts[i].id)
 	}
 	if run := int64(k.Timeout) * second; run > 0 {
@@ -616,5 +617,5 @@ func (s *State) start(q *queue, sh *share, c int32, e *environment, ref job.Ref,
 		}
 	}
 	s.starting.queue = nil // it has started
-	return p
+	s.places = append(s.places, p)
 }

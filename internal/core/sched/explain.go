@@ -208,16 +208,16 @@ func (x *asking) able(shape Shape, e *environment) (Reason, int) {
 			continue
 		}
 		open++
-		if !slices.Contains(h.executors, shape.Executor) {
+		if !slices.Contains(x.s.words(h), shape.Executor) {
 			continue
 		}
 		able++
-		if term := shape.unmet(h.executors); term != "" {
+		if term := shape.unmet(x.s.words(h)); term != "" {
 			missed = term
 			continue
 		}
 		alike++
-		if term := unmet(e.wants, h.executors); term != "" {
+		if term := unmet(e.wants, x.s.words(h)); term != "" {
 			barred = term
 			continue
 		}
@@ -323,7 +323,7 @@ func (x *asking) free(e *environment) (widest resource.Vector, fits bool, held *
 	shape := x.class.sections[0].Shape
 	for _, i := range x.s.byID {
 		h := &x.s.hosts[i]
-		if !h.open || !e.has(&shape, h.executors) || !shape.Need.Fits(h.capacity) {
+		if !h.open || !e.has(&shape, x.s.words(h)) || !shape.Need.Fits(h.capacity) {
 			continue
 		}
 		if shape.Need.Fits(h.free) {

@@ -170,7 +170,7 @@ func (s *State) sharing(q *queue, k *class, shape Shape, e *environment, own *ho
 	best := int32(-1)
 	for _, p := range s.picks {
 		h := &s.hosts[p.host]
-		if !shape.Need.Fits(h.free) || !e.has(&shape, h.executors) || h.hold.binds(own) && !h.hold.over(s, q, k) {
+		if !shape.Need.Fits(h.free) || !e.has(&shape, s.words(h)) || h.hold.binds(own) && !h.hold.over(s, q, k) {
 			continue
 		}
 		if best < 0 || e.pack && h.free.MilliVCPU < s.hosts[best].free.MilliVCPU || !e.pack && h.free.MilliVCPU > s.hosts[best].free.MilliVCPU {
@@ -193,7 +193,7 @@ func (s *State) seats(k *class, e *environment, room func(i int32) (resource.Vec
 	for _, g := range k.largest {
 		n := int32(0)
 		for _, i := range s.byID {
-			for n < g.Nodes && open[i] && e.has(&g.Shape, s.hosts[i].executors) && g.Need.Fits(left[i]) {
+			for n < g.Nodes && open[i] && e.has(&g.Shape, s.words(&s.hosts[i])) && g.Need.Fits(left[i]) {
 				left[i] = left[i].Sub(g.Need)
 				if found != nil {
 					found[g.first+n] = i

@@ -216,7 +216,7 @@ func (s *State) soonest(shape Shape, e *environment, n int, hosts []int32, needs
 	}
 	var best []offer // sorted
 	for _, i := range s.byID {
-		if s.hosts[i].hold != nil || !s.hosts[i].suits(shape, e) {
+		if s.hosts[i].hold != nil || !s.suits(&s.hosts[i], &shape, e) {
 			continue
 		}
 		need := shape.Need
@@ -255,7 +255,7 @@ func (s *State) hopeless(q *queue, sh *share, n int32) bool {
 		if !e.takes(c) || c.whole.MilliVCPU > e.MaxMilliVCPU {
 			continue
 		}
-		if c.Nodes == 1 && slices.ContainsFunc(s.byID, func(i int32) bool { return s.hosts[i].suits(c.sections[0].Shape, e) }) {
+		if c.Nodes == 1 && slices.ContainsFunc(s.byID, func(i int32) bool { return s.suits(&s.hosts[i], &c.sections[0].Shape, e) }) {
 			return false
 		}
 		if c.Nodes > 1 && s.seats(c, e, s.empty, nil) == c.Nodes {
@@ -308,8 +308,8 @@ func (s *State) holdEnvironment(h *hold, c *class) {
 		return
 	}
 	s.ends = s.ends[:0]
-	for i := range s.runs {
-		if u := &s.runs[i]; u.env == first {
+	for i := range s.runs.n {
+		if u := s.run(i); u.env == first {
 			e := s.expect(u)
 			e.gives = resource.Vector{MilliVCPU: u.whole().MilliVCPU}
 			s.ends = append(s.ends, e)

@@ -20,22 +20,25 @@ type environment struct {
 	hold    *hold  // room under maxvCpus that is kept for somebody
 }
 
-// host is one host. It is found by its place in State.hosts, which it keeps.
+// host is one host. It is found by its place in State.hosts, which it keeps. It is two lines
+// of the cache, and what a search looks at and what its neighbours in a cell change is in
+// the first.
 type host struct {
-	id        string
-	capacity  resource.Vector
-	free      resource.Vector
-	executors []string
-	open      bool  // takes new work
-	gone      bool  // the place is empty
-	fresh     bool  // it is in State.opened
-	hold      *hold // room that is kept for somebody
-	picked    int32 // 1 + its place in State.picks while hosts of a gang are looked for
-	grid      *grid // where it is filed; nil = nowhere
-	cell      int16
-	prev      int32
-	next      int32
-	runs      []int32
+	free   resource.Vector
+	grid   *grid // where it is filed; nil = nowhere
+	hold   *hold // room that is kept for somebody
+	prev   int32
+	next   int32
+	picked int32 // 1 + its place in State.picks while hosts of a gang are looked for
+	kind   int32 // its words, in State.kinds
+	cell   int16
+	open   bool // takes new work
+	gone   bool // the place is empty
+	fresh  bool // it is in State.fresh
+
+	runs     []int32
+	id       string
+	capacity resource.Vector
 }
 
 // fewHosts is up to how many hosts a walk over all of them is the quickest way.
@@ -116,9 +119,22 @@ func (s *State) SetHost(id string, capacity resource.Vector, executors []string)
 	s.version++
 	h := &s.hosts[i]
 	used := h.capacity.Sub(h.free)
-	h.capacity, h.free, h.executors = capacity, capacity.Sub(used), executors
+	h.capacity, h.free, h.kind = capacity, capacity.Sub(used), s.kindOf(executors)
 	s.opened(i)
 }
+
+// kindOf numbers what hosts say of themselves. It differs in few ways among many hosts.
+func (s *State) kindOf(words []string) int32 {
+	i := slices.IndexFunc(s.kinds, func(k []string) bool { return slices.Equal(k, words) })
+	if i < 0 {
+		i = len(s.kinds)
+		s.kinds = append(s.kinds, words)
+	}
+	return int32(i)
+}
+
+// words is what a host says of itself (Shape.on).
+func (s *State) words(h *host) []string { return s.kinds[h.kind] }
 
 // OpenHost says whether the host takes new work.
 func (s *State) OpenHost(id string, open bool) {
@@ -148,7 +164,7 @@ func (s *State) RemoveHost(id string) {
 	delete(s.hostAt, id)
 	s.byID = slices.DeleteFunc(s.byID, func(o int32) bool { return o == i })
 	for _, r := range s.hosts[i].runs {
-		s.runs[r].detach(i)
+		s.run(r).detach(i)
 	}
 	s.cool(i)
 	s.hosts[i] = host{gone: true, cell: -1, prev: -1, next: -1, fresh: s.hosts[i].fresh}
@@ -186,20 +202,21 @@ func (s *State) change(i int32, v resource.Vector) {
 	s.file(i)
 }
 
-// suits reports whether a node could run on the host in an environment if that were empty.
-func (h *host) suits(shape Shape, e *environment) bool {
-	return !h.gone && h.open && e.has(&shape, h.executors) && shape.Need.Fits(h.capacity)
+// suits reports whether a node could run on a host in an environment if that were empty.
+func (s *State) suits(h *host, shape *Shape, e *environment) bool {
+	return !h.gone && h.open && e.has(shape, s.words(h)) && shape.Need.Fits(h.capacity)
 }
 
-// grid files the hosts of one kind (executors, free GPUs) by what they have free: 64 rows
+// grid files the hosts of one kind (words, free GPUs) by what they have free: 64 rows
 // of vCPUs by 64 columns of memory, each cell a list. A cell beyond that of a need in both
 // directions holds only hosts on which it fits; the cells on the border are looked through.
 type grid struct {
-	executors []string
-	gpu       int64
-	rows      uint64
-	cols      [64]uint64
-	heads     [64 * 64]int32
+	words []string
+	gpu   int64
+	kind  int32
+	rows  uint64
+	cols  [64]uint64
+	heads [64 * 64]int32
 }
 
 // levels is the number of rows, and of columns.
@@ -228,17 +245,17 @@ func cellOf(v resource.Vector) (row, col int) {
 
 func (s *State) gridOf(h *host) *grid {
 	for _, g := range s.grids {
-		if g.gpu == h.free.GPU && slices.Equal(g.executors, h.executors) {
+		if g.gpu == h.free.GPU && g.kind == h.kind {
 			return g
 		}
 	}
-	g := &grid{executors: h.executors, gpu: h.free.GPU}
+	g := &grid{words: s.words(h), gpu: h.free.GPU, kind: h.kind}
 	for i := range g.heads {
 		g.heads[i] = -1
 	}
 	s.grids = append(s.grids, g)
 	slices.SortFunc(s.grids, func(a, b *grid) int {
-		return cmp.Or(cmp.Compare(a.gpu, b.gpu), slices.Compare(a.executors, b.executors))
+		return cmp.Or(cmp.Compare(a.gpu, b.gpu), slices.Compare(a.words, b.words))
 	})
 	return g
 }
@@ -250,7 +267,7 @@ func (s *State) file(i int32) {
 		return
 	}
 	if len(s.grids) == 0 { // there are many hosts from now on
-		s.grids = append(s.grids, &grid{gpu: -1})
+		s.grids = append(s.grids, &grid{gpu: -1, kind: -1})
 		for o := range s.hosts {
 			s.file(int32(o))
 		}
@@ -292,7 +309,7 @@ func (s *State) unfile(i int32) {
 // one that is left with little, else one that has much.
 func (s *State) search(c Shape, e *environment) int32 {
 	for _, g := range s.grids {
-		if g.gpu < c.Need.GPU || g.rows == 0 || !e.has(&c, g.executors) {
+		if g.gpu < c.Need.GPU || g.rows == 0 || !e.has(&c, g.words) {
 			continue
 		}
 		row, col := cellOf(c.Need)

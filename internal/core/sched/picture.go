@@ -32,9 +32,9 @@ func (s *State) Picture() string {
 	}
 	for _, r := range s.runAt.refs() {
 		at, _ := s.runAt.get(r)
-		u := &s.runs[at]
+		u := s.run(at)
 		fmt.Fprintf(&b, "run %v in %s %v", r, u.env.Name, u.need)
-		for _, p := range u.rest {
+		for _, p := range u.rest() {
 			fmt.Fprintf(&b, " and %v", p.need)
 		}
 		fmt.Fprintf(&b, " placed %d ends %d leaving %t\n", u.placed, u.end, u.leaving)

@@ -210,8 +210,8 @@ func (s *State) makingFor(sh *share, c int32) (n int64) {
 }
 
 // take starts the units for which room was being made, where it is there now.
-func (s *State) take(places []Placement, limit int) []Placement {
-	for i := 0; i < len(s.holds) && len(places) < limit; i++ {
+func (s *State) take(limit int) {
+	for i := 0; i < len(s.holds) && len(s.places) < limit; i++ {
 		h := s.holds[i]
 		if h.rule == "" {
 			continue
@@ -225,19 +225,17 @@ func (s *State) take(places []Placement, limit int) []Placement {
 		if q.pass != s.pass {
 			q.turn(s)
 		}
-		p, ok := s.taken(h)
+		ok := s.taken(h)
 		if i == len(s.holds) || s.holds[i] != h { // it was set aside
-			return places
+			return
 		}
 		if ok {
-			places = append(places, p)
 			s.end(h)
 			i--
 		} else if h.left == 0 { // all have stopped, and it lacks something else now
 			h.until = min(h.until, s.now+keepWithin)
 		}
 	}
-	return places
 }
 
 // want is a unit for which room is to be made in an environment.
@@ -260,7 +258,7 @@ func (s *State) roomMade(q *queue, sh *share, c int32) (out []Preemption) {
 }
 
 // taken is place for a unit for which room was made, with the same care.
-func (s *State) taken(h *hold) (p Placement, ok bool) {
+func (s *State) taken(h *hold) (ok bool) {
 	defer s.rescue()
 	return s.place(h.queue, h.share, h.class, h)
 }
@@ -295,7 +293,7 @@ func (s *State) makeRoom(q *queue, sh *share, c int32) []Preemption {
 		s.end(own) // this room comes sooner
 	}
 	s.holdSeq++
-	rule, _ := s.right(&s.runs[best.set[0]], best.upTo(0))
+	rule, _ := s.right(s.run(best.set[0]), best.upTo(0))
 	h := &hold{seq: s.holdSeq, queue: q, share: sh, class: c, order: sh.heads[c], rule: rule, until: s.now + makeWithin}
 	for n, i := range best.hosts {
 		s.unfile(i)
@@ -308,12 +306,12 @@ func (s *State) makeRoom(q *queue, sh *share, c int32) []Preemption {
 	unit := s.nth(&sh.fifos[c], s.makingFor(sh, c)-1)
 	var out []Preemption
 	for n, i := range best.set {
-		rule, _ := s.right(&s.runs[i], best.upTo(n))
-		out = append(out, Preemption{Victim: s.runs[i].ref, For: unit, Rule: rule})
+		rule, _ := s.right(s.run(i), best.upTo(n))
+		out = append(out, Preemption{Victim: s.run(i).ref, For: unit, Rule: rule})
 	}
 	for _, i := range best.set {
 		s.leave(i)
-		s.runs[i].makes = h.seq
+		s.run(i).extend().makes = h.seq
 		h.left++
 	}
 	s.refresh(h)
@@ -322,13 +320,13 @@ func (s *State) makeRoom(q *queue, sh *share, c int32) []Preemption {
 
 // Leave says that a unit that runs is being stopped: its room will come back soon.
 func (s *State) Leave(r job.Ref) {
-	if i, ok := s.runAt.get(r); ok && !s.runs[i].leaving {
+	if i, ok := s.runAt.get(r); ok && !s.run(i).leaving {
 		s.leave(i)
 	}
 }
 
 func (s *State) leave(i int32) {
-	u := &s.runs[i]
+	u := s.run(i)
 	u.leaving = true
 	whole := u.whole()
 	u.env.leaving += whole.MilliVCPU
@@ -344,13 +342,14 @@ func (u *run) amount() Limit {
 
 // right says by which rule a unit may be stopped for another, if it may.
 func (s *State) right(u *run, w *want) (Rule, bool) {
-	if u.queue == nil || u.leaving || s.now-u.placed < u.queue.protect {
+	q := u.queue()
+	if q == nil || u.leaving || s.now-u.placed < q.protect {
 		return "", false
 	}
 	switch {
-	case u.queue.yields && w.queue.Priority > u.queue.Priority && w.queue.within(w.share, w.class):
+	case q.yields && w.queue.Priority > q.Priority && w.queue.within(w.share, w.class):
 		return ByPriority, true
-	case u.queue != w.queue || len(u.queue.quotas) == 0:
+	case q != w.queue || len(q.quotas) == 0:
 		return "", false
 	case u.share == w.share:
 		return ByUrgency, u.share.quota.Urgent && u.priority < w.class.Priority
@@ -363,7 +362,7 @@ func (s *State) right(u *run, w *want) (Rule, bool) {
 func (s *State) borrowed(u *run, w *want) bool {
 	held := u.share.running.plus(u.share.leaving, -1)
 	for _, i := range w.set {
-		if o := &s.runs[i]; o.share == u.share && o != u {
+		if o := s.run(i); o.share == u.share && o != u {
 			held = held.plus(o.amount(), -1)
 		}
 	}
@@ -384,7 +383,7 @@ func (s *State) entitled(w *want) bool {
 
 // prefers reports whether a is stopped rather than b: what runs on Spot, then the youngest.
 func (s *State) prefers(a, b int32) bool {
-	x, y := &s.runs[a], &s.runs[b]
+	x, y := s.run(a), s.run(b)
 	if x.env.Spot != y.env.Spot {
 		return x.env.Spot
 	}
@@ -398,9 +397,8 @@ func (s *State) solve(w *want) bool {
 	}
 	for gap := s.gaps(w); gap.any(); gap = s.gaps(w) {
 		best, most := int32(-1), 0.0
-		for i := range s.runs {
-			r := int32(i)
-			u := &s.runs[i]
+		for r := range s.runs.n {
+			u := s.run(r)
 			if u.env == nil || slices.Contains(w.set, r) {
 				continue
 			}
@@ -417,7 +415,7 @@ func (s *State) solve(w *want) bool {
 	}
 	s.prune(w)
 	for n, i := range w.set { // together they may be more than one may take
-		if _, ok := s.right(&s.runs[i], w.upTo(n)); !ok {
+		if _, ok := s.right(s.run(i), w.upTo(n)); !ok {
 			return false
 		}
 	}
@@ -463,8 +461,8 @@ func (s *State) freed(i int32, set []int32) resource.Vector {
 	h := &s.hosts[i]
 	free := h.free
 	for _, r := range h.runs {
-		if s.runs[r].leaving || slices.Contains(set, r) {
-			free = free.Add(s.runs[r].on(i))
+		if s.run(r).leaving || slices.Contains(set, r) {
+			free = free.Add(s.run(r).on(i))
 		}
 	}
 	return free
@@ -485,7 +483,7 @@ func (s *State) gaps(w *want) (g gap) {
 	g.vcpu = e.used - e.leaving + need.MilliVCPU - w.queue.ceiling(e.MaxMilliVCPU, s.now)
 	held := w.share.running.plus(w.share.leaving, -1).plus(need, 1)
 	for _, i := range w.set {
-		u := &s.runs[i]
+		u := s.run(i)
 		if u.env == e {
 			g.vcpu -= u.whole().MilliVCPU
 		}
@@ -519,8 +517,8 @@ func (s *State) tokenGap(t Token, set []int32) int64 {
 	if lack <= 0 || !k.replenishable {
 		return lack
 	}
-	for i := range s.runs {
-		if u := &s.runs[i]; u.leaving || slices.Contains(set, int32(i)) {
+	for i := range s.runs.n {
+		if u := s.run(i); u.leaving || slices.Contains(set, i) {
 			lack -= u.has(t.Name)
 		}
 	}
@@ -529,7 +527,7 @@ func (s *State) tokenGap(t Token, set []int32) int64 {
 
 // has is how many tokens of a name a unit holds.
 func (u *run) has(name string) int64 {
-	for _, t := range u.tokens {
+	for _, t := range u.tokens() {
 		if t.Name == name {
 			return t.Quantity
 		}
@@ -603,7 +601,7 @@ func (s *State) cheapest(w *want, shape Shape, n int) []offer {
 	var best []offer // sorted
 	for _, i := range s.byID {
 		h := &s.hosts[i]
-		if !h.suits(shape, w.env) || h.hold != nil && h.hold != w.own {
+		if !s.suits(h, &shape, w.env) || h.hold != nil && h.hold != w.own {
 			continue
 		}
 		o, ok := s.offer(i, w, shape.Need)
@@ -634,7 +632,7 @@ func (s *State) offer(i int32, w *want, need resource.Vector) (o offer, ok bool)
 	for free := s.freed(i, w.set); !need.Fits(free); {
 		best, most := int32(-1), 0.0
 		for _, r := range s.hosts[i].runs {
-			u := &s.runs[r]
+			u := s.run(r)
 			if slices.Contains(try.set, r) {
 				continue
 			}
@@ -649,10 +647,10 @@ func (s *State) offer(i int32, w *want, need resource.Vector) (o offer, ok bool)
 		}
 		o.set = append(o.set, best)
 		try.set = append(slices.Clip(w.set), o.set...)
-		free = free.Add(s.runs[best].on(i))
+		free = free.Add(s.run(best).on(i))
 	}
 	for _, r := range o.set {
-		u := &s.runs[r]
+		u := s.run(r)
 		if !u.env.Spot {
 			o.steady++
 		}

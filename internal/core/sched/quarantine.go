@@ -70,7 +70,7 @@ func (s *State) undo() {
 	}
 	if i, ok := s.runAt.get(b.ref); ok {
 		s.runAt.remove(b.ref)
-		s.runs[i] = run{}
+		*s.run(i) = run{}
 		s.freeRuns = append(s.freeRuns, i)
 	}
 	s.enqueue(b.queue, b.share, b.class, b.rec.order, b.rec.since, span{b.ref.Index, b.ref.Index + 1})
@@ -105,12 +105,10 @@ func (s *State) recount() {
 	for _, name := range slices.Sorted(maps.Keys(s.tokens)) {
 		s.tokens[name].used = 0
 	}
-	for i := range s.runs {
-		u := &s.runs[i]
-		if at, ok := s.runAt.get(u.ref); !ok || at != int32(i) {
-			continue
+	for i := range s.runs.n {
+		if at, ok := s.runAt.get(s.run(i).ref); ok && at == i {
+			s.occupy(i)
 		}
-		s.occupy(int32(i))
 	}
 	for i := range s.hosts {
 		s.file(int32(i))

@@ -117,7 +117,7 @@ func quarantined(t *testing.T, plant func(*class), policy string) (out string) {
 	for i := range s.hosts {
 		free := s.hosts[i].capacity
 		for _, r := range s.hosts[i].runs {
-			free = free.Sub(s.runs[r].on(int32(i)))
+			free = free.Sub(s.run(r).on(int32(i)))
 		}
 		if s.hosts[i].free != free {
 			t.Errorf("host %s has %v free, its units leave %v", s.hosts[i].id, s.hosts[i].free, free)

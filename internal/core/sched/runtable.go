@@ -83,6 +83,38 @@ func (t *runTable) remove(r job.Ref) {
 	t.n--
 }
 
+// runSlab holds the runs in pieces that stay where they are: a unit starts with each
+// placement, and none waits for a hundred thousand others to be copied.
+type runSlab struct {
+	pieces []*[slabRuns]run
+	n      int32 // places that have been given out
+}
+
+// slabRuns is how many runs lie in one piece.
+const slabRuns = 1 << 9
+
+// run is the run at place i. It stays there until it is released.
+func (s *State) run(i int32) *run { return &s.runs.pieces[i/slabRuns][i%slabRuns] }
+
+// grow gives a place that no run has had.
+func (l *runSlab) grow() int32 {
+	if l.n%slabRuns == 0 {
+		l.pieces = append(l.pieces, new([slabRuns]run))
+	}
+	l.n++
+	return l.n - 1
+}
+
+// clone copies the slab; what its runs point at is that of the original.
+func (l *runSlab) clone() runSlab {
+	c := runSlab{make([]*[slabRuns]run, len(l.pieces)), l.n}
+	for i, p := range l.pieces {
+		piece := *p
+		c.pieces[i] = &piece
+	}
+	return c
+}
+
 // refs lists the units in their order.
 func (t *runTable) refs() []job.Ref {
 	out := make([]job.Ref, 0, t.n)

@@ -56,6 +56,7 @@ type State struct {
 	hosts     []host
 	hostAt    map[string]int32
 	byID      []int32
+	kinds     [][]string // what hosts say of themselves: their executors and attributes
 	freeHosts []int32
 	grids     []*grid
 	fresh     []int32 // hosts that may have room they had not when the last pass ended
@@ -77,12 +78,13 @@ type State struct {
 	near        set      // classes that may fit on a fresh host
 	warm        []warmth // by image
 
-	runs     []run
+	runs     runSlab
 	runAt    runTable
 	freeRuns []int32
-	ends     []ending // scratch
-	found    []int32  // scratch
-	picks    []pick   // scratch
+	places   []Placement // scratch
+	ends     []ending    // scratch
+	found    []int32     // scratch
+	picks    []pick      // scratch
 
 	tokens    map[string]*token
 	holds     []*hold

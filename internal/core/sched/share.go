@@ -112,6 +112,7 @@ type share struct {
 	leaving   Limit // what of running is being stopped
 	last      int64 // when it last had anything
 	version   uint64
+	queue     *queue
 	hopeless  set // classes that will not fit as things are, however long they wait
 	name      string
 }
@@ -234,7 +235,7 @@ func (q *queue) share(name string) *share {
 			return idle
 		})
 	}
-	sh := &share{name: name, front: unknown}
+	sh := &share{queue: q, name: name, front: unknown}
 	q.byName[name] = sh
 	i, _ := slices.BinarySearchFunc(q.shares, name, func(o *share, n string) int { return strings.Compare(o.name, n) })
 	q.shares = slices.Insert(q.shares, i, sh)

@@ -67,7 +67,7 @@ func (s *State) warmer(i int32, k *class, shape *Shape, e *environment) int32 {
 	best := int32(-1)
 	for _, j := range w.hosts[:w.n] {
 		h := &s.hosts[j]
-		if h.gone || !h.open || h.hold != nil || h.picked != 0 || !shape.Need.Fits(h.free) || !e.has(shape, h.executors) || !alike(h, &s.hosts[i], shape, e) {
+		if h.gone || !h.open || h.hold != nil || h.picked != 0 || !shape.Need.Fits(h.free) || !e.has(shape, s.words(h)) || !alike(h, &s.hosts[i], shape, e) {
 			continue
 		}
 		if best < 0 || !e.pack && h.free.MilliVCPU > s.hosts[best].free.MilliVCPU {

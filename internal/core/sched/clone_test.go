@@ -60,6 +60,9 @@ func TestClone(t *testing.T) {
 			if !reflect.DeepEqual(a, b) {
 				t.Fatalf("the State decides %+v, its clone %+v", a, b)
 			}
+			if a, b := c.s.Reservations(), clone.Reservations(); !reflect.DeepEqual(a, b) {
+				t.Fatalf("the State keeps %+v, its clone %+v", a, b)
+			}
 			var refs []job.Ref
 			c.s.EachRunning(func(r sched.Running) { refs = append(refs, r.Ref) })
 			slices.SortFunc(refs, job.Ref.Compare)

@@ -12,7 +12,7 @@ import (
 func (s *State) Decide(now int64, limit int) Plan {
 	s.clock(now)
 	if s.waiting == 0 || s.idle && s.now < s.due {
-		return s.plan(nil)
+		return Plan{}
 	}
 	s.places = s.places[:0]
 	for range maxPasses {
@@ -25,9 +25,7 @@ func (s *State) Decide(now int64, limit int) Plan {
 	if len(s.places) < limit {
 		stop = s.preempt()
 	}
-	p := s.plan(append([]Placement(nil), s.places...))
-	p.Preempt = stop
-	return p
+	return Plan{append([]Placement(nil), s.places...), stop}
 }
 
 // maxPasses is how often Decide begins anew because room that was kept has been given up,
@@ -38,21 +36,7 @@ const maxPasses = 4
 func (s *State) onePass(limit int) {
 	s.pass++
 	s.overdue()
-	for i := 0; i < len(s.holds); i++ {
-		h := s.holds[i]
-		if h.stands() && (h.rule == "" || s.now <= h.until) {
-			s.refreshed(h)
-		} else {
-			h.until = 0
-		}
-		switch {
-		case i == len(s.holds) || s.holds[i] != h: // it was set aside
-			i = -1
-		case !h.stands():
-			s.end(h)
-			i--
-		}
-	}
+	s.review()
 	if s.making > 0 {
 		s.take(limit)
 	}
@@ -68,30 +52,24 @@ func (s *State) onePass(limit int) {
 			if len(s.places) >= limit {
 				return
 			}
-			s.served(q)
+			s.decideOn(q)
 		}
 	}
 	s.drained()
 }
 
-// served is serve, but that what cannot be decided on is set aside.
-func (s *State) served(q *queue) {
+// decideOn is serve, but that what cannot be decided on is set aside.
+func (s *State) decideOn(q *queue) {
 	s.at = unknown
 	defer s.rescue()
 	s.serve(q)
-}
-
-// refreshed is refresh, with the same care.
-func (s *State) refreshed(h *hold) {
-	defer s.rescue()
-	s.refresh(h)
 }
 
 // clock sets the time. It may have been set back: then what was to happen later is looked
 // at now.
 func (s *State) clock(now int64) {
 	if now < s.now {
-		s.due = now
+		s.due, s.reviewAt = now, now
 	}
 	s.now = now
 }
@@ -107,8 +85,8 @@ func (s *State) drained() {
 	s.fresh = s.fresh[:0]
 }
 
-func (s *State) plan(places []Placement) Plan {
-	p := Plan{Places: places}
+// Reservations is what is kept free, and for whom.
+func (s *State) Reservations() (out []Reservation) {
 	for _, h := range s.holds {
 		if !h.stands() {
 			continue
@@ -120,9 +98,9 @@ func (s *State) plan(places []Placement) Plan {
 		for _, i := range h.hosts {
 			r.Hosts = append(r.Hosts, s.hosts[i].id)
 		}
-		p.Reserve = append(p.Reserve, r)
+		out = append(out, r)
 	}
-	return p
+	return out
 }
 
 // overdue finds the units that have been passed over for too long under policy fifo.
@@ -132,16 +110,16 @@ func (s *State) overdue() {
 	}
 	s.due, s.late = never, 0
 	for _, q := range s.queues {
+		q.due = nil
 		if q.policy != patient || q.hold != nil {
 			continue
 		}
-		q.due = nil
 		for _, sh := range q.shares {
 			sh.overtaken = min(sh.overtaken, max(s.now, 1))
 			switch {
 			case sh.overtaken == 0 || sh.waiting == 0:
 			case s.now-sh.overtaken < q.overtake:
-				s.due = min(s.due, sh.overtaken+q.overtake)
+				s.due = min(s.due, q.overdueAt(sh))
 			case q.due == nil || sh.overtaken < q.due.overtaken:
 				q.due = sh
 				s.late++
@@ -153,7 +131,7 @@ func (s *State) overdue() {
 // next is the queue of one priority whose turn it is; nil if none of them has a unit that
 // may be placed.
 func (s *State) next(queues []*queue) *queue {
-	if s.impatient+s.late+len(s.holds) == 0 && s.full() {
+	if s.impatient+s.late == 0 && !s.restless && s.full() {
 		return nil
 	}
 	var best *queue
@@ -165,12 +143,25 @@ func (s *State) next(queues []*queue) *queue {
 		if q.pass != s.pass {
 			q.turn(s)
 		}
-		if q.done || (q.headed || q.policy == patient && q.hold == nil && q.due == nil) && !s.promising(q) {
+		if q.done || !s.begins(q) && !s.promising(q) {
 			continue
 		}
 		best, least = q, q.use
 	}
 	return best
+}
+
+// begins reports whether the first unit of a queue is to be tried before all others.
+func (s *State) begins(q *queue) bool {
+	switch {
+	case q.headed:
+		return false
+	case q.policy != patient:
+		return true
+	case q.hold != nil:
+		return !s.quiet(q.hold)
+	}
+	return q.due != nil
 }
 
 // turn begins the part of a queue in a pass.
@@ -179,10 +170,10 @@ func (q *queue) turn(s *State) {
 	clear(q.blocked)
 }
 
-// full reports whether no class at all may fit.
+// full reports whether no class of which something waits may fit.
 func (s *State) full() bool {
-	for w := range max(len(s.wide), len(s.near)) {
-		if s.wide.word(w)|s.near.word(w) != 0 {
+	for w, m := range s.wanted {
+		if m&(s.wide.word(w)|s.near.word(w)) != 0 {
 			return false
 		}
 	}
@@ -201,7 +192,7 @@ func (s *State) promising(q *queue) bool {
 
 // serve gives a queue its turn: it places one unit, or rules out something.
 func (s *State) serve(q *queue) {
-	if !q.headed && (q.policy != patient || q.hold != nil || q.due != nil) {
+	if s.begins(q) {
 		s.serveFirst(q)
 		return
 	}
@@ -228,8 +219,15 @@ func (s *State) serve(q *queue) {
 func (s *State) overtake(q *queue, sh *share) {
 	if sh != nil && sh.overtaken == 0 && s.frontOf(sh) != unknown {
 		sh.overtaken = max(s.now, 1)
-		s.due = min(s.due, sh.overtaken+q.overtake)
+		s.due = min(s.due, q.overdueAt(sh))
 	}
+}
+
+// overdueAt is when overdue shall look at a share that is passed over. It is a little later
+// than it might be: of a thousand shares one is overdue with each event, and each look is at
+// all of them.
+func (q *queue) overdueAt(sh *share) int64 {
+	return sh.overtaken + q.overtake + min(q.overtake/64, second)
 }
 
 // serveFirst tries the unit that comes before all others, whether or not it may fit, and
@@ -247,7 +245,8 @@ func (s *State) serveFirst(q *queue) {
 	}
 	if sh == nil {
 		s.release(q)
-		q.headed, q.due = true, nil
+		s.served(q)
+		q.headed = true
 		return
 	}
 	var own *hold
@@ -256,7 +255,8 @@ func (s *State) serveFirst(q *queue) {
 	}
 	if s.place(q, sh, c, own) {
 		s.release(q)
-		q.due, sh.overtaken = nil, 0
+		s.served(q)
+		sh.overtaken = 0
 		return
 	}
 	switch {
@@ -269,8 +269,18 @@ func (s *State) serveFirst(q *queue) {
 		return
 	default:
 		s.reserve(q, sh, c)
+		s.served(q)
 	}
 	q.headed = true
+}
+
+// served says that the share of a queue that was passed over for too long is so no more, or
+// that room is kept for it.
+func (s *State) served(q *queue) {
+	if q.due != nil {
+		q.due = nil
+		s.late--
+	}
 }
 
 // frontOf is the class of the first unit of a share, first in first out.

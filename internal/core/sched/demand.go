@@ -43,8 +43,7 @@ type Limit struct{ MilliVCPU, GPU int64 }
 // Plan is what Decide decided: Places are accounted for already.
 type Plan struct {
 	Places  []Placement
-	Preempt []Preemption  // what must be stopped now; it holds its room until Release
-	Reserve []Reservation // what is kept free now, for whom
+	Preempt []Preemption // what must be stopped now; it holds its room until Release
 }
 
 // Reservation is room kept for the unit that is first in its queue.

@@ -282,7 +282,7 @@ func (x *asking) room(e *environment) (Reason, int) {
 func behind(s *State, held *hold, milliVCPU int64) (Reason, int) {
 	text := "the room on the hosts is kept for the first job of queue " + held.queue.Name
 	if held.known {
-		text += fmt.Sprintf(", which starts within %d s", (held.shadow-s.now)/second)
+		text += fmt.Sprintf(", which starts within %d s", max(held.shadow-s.now, 0)/second)
 	}
 	return because(CodeHold, "%s; the job asks %s vCPUs and would delay it", text, resource.FormatVCPU(milliVCPU)).remedy("wait for that job to start, or give this one a timeout, so that it may go first"), 8
 }

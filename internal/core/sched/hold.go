@@ -25,6 +25,10 @@ type hold struct {
 	shadow int64 // when the unit is expected to start
 	known  bool  // the shadow rests on known ends only
 
+	stale   bool // what it rests on has changed since it was refreshed
+	untried bool // the unit may fit for what has changed since it was tried
+	loud    bool // what the unit lacks may come from anywhere
+
 	rule  Rule  // why others are stopped to make the room; "" = they are not
 	left  int   // of them, those that have not stopped yet
 	until int64 // the room is made by then, or given up
@@ -72,11 +76,14 @@ func (s *State) release(q *queue) {
 func (s *State) end(h *hold) {
 	if h.queue.hold == h {
 		h.queue.hold = nil
+		s.due = min(s.due, s.now) // its share may be overdue still
 	}
 	if h.rule != "" {
 		s.making--
 	}
-	s.holds = slices.DeleteFunc(s.holds, func(o *hold) bool { return o == h })
+	if s.holds = slices.DeleteFunc(s.holds, func(o *hold) bool { return o == h }); len(s.holds) == 0 {
+		s.mostHeld = 0
+	}
 	s.letGo(h)
 }
 
@@ -119,14 +126,105 @@ func (s *State) reserve(q *queue, sh *share, c int32) {
 		h = &hold{seq: s.holdSeq, queue: q, share: sh, class: c, order: sh.heads[c]}
 		q.hold = h
 		s.holds = append(s.holds, h)
+		h.stale = true
 	}
+	if h.stale || q.policy == patient {
+		s.refresh(h)
+	}
+	h.untried = h.loud
+}
+
+// reviewEvery is how often holds are looked at even if nothing has happened to them (µs):
+// what is expected of runs without a known end changes with time alone.
+const reviewEvery = second
+
+// review looks at the holds that something has happened to. Most events are about none of
+// them, and must not cost what all of them cost.
+func (s *State) review() {
+	all := s.now >= s.reviewAt || s.reviewed != s.version
+	if !all && !s.restless {
+		return
+	}
+	if all {
+		s.reviewAt, s.reviewed = s.now+reviewEvery, s.version
+	}
+	for i := 0; i < len(s.holds); i++ {
+		h := s.holds[i]
+		if all || h.loud {
+			s.stir(h)
+		}
+		switch stands := h.stands() && (h.rule == "" || s.now <= h.until); {
+		case !stands:
+			h.until = 0
+		case h.stale:
+			s.refreshed(h)
+		}
+		switch {
+		case i == len(s.holds) || s.holds[i] != h: // it was set aside
+			i = -1
+		case !h.stands():
+			s.end(h)
+			i--
+		}
+	}
+	s.restless = slices.ContainsFunc(s.holds, func(h *hold) bool { return h.loud || h.untried })
+}
+
+// stir says that something has happened to a hold.
+func (s *State) stir(h *hold) {
+	h.stale, h.untried, s.restless = true, true, true
+}
+
+// stirHost says that something has happened on host i.
+func (s *State) stirHost(i int32) {
+	if h := s.hosts[i].hold; h != nil {
+		s.stir(h)
+	}
+}
+
+// quiet reports whether the unit of a hold that did not fit does not fit still.
+func (s *State) quiet(h *hold) bool {
+	return !h.untried && !s.wide.has(h.class) && !s.near.has(h.class)
+}
+
+// isLoud reports whether the unit of a hold may start for other reasons than what happens on
+// the hosts that are kept for it, or on those that have room again.
+func (s *State) isLoud(h *hold) bool {
+	q, c := h.queue, &s.classes[h.class]
+	return h.rule != "" || len(h.hosts) == 0 || len(c.tokens) > 0 || len(q.quotas) > 0 ||
+		q.fair != nil && q.fair.ComputeReservation > 0 || s.room(q, c, h, q.envs) == nil
+}
+
+// crowded says that an environment has got fuller: units for which hosts are kept may not
+// find room under its maxvCpus any more, and must have that kept too.
+func (s *State) crowded(e *environment) {
+	if e.used+s.mostHeld <= e.MaxMilliVCPU {
+		return
+	}
+	for _, h := range s.holds {
+		if !h.loud && e.used+s.classes[h.class].whole.MilliVCPU > e.MaxMilliVCPU {
+			s.stir(h)
+		}
+	}
+}
+
+// refreshed is refresh, but that what cannot be decided on is set aside.
+func (s *State) refreshed(h *hold) {
+	defer s.rescue()
 	s.refresh(h)
 }
 
 // refresh looks anew what a hold needs, and when it will have it.
 func (s *State) refresh(h *hold) {
-	c := &s.classes[h.class]
 	s.at = h.class
+	s.look(h)
+	h.stale, h.loud = false, s.isLoud(h)
+	s.restless = s.restless || h.loud
+	s.mostHeld = max(s.mostHeld, s.classes[h.class].whole.MilliVCPU)
+}
+
+func (s *State) look(h *hold) {
+	c := &s.classes[h.class]
 	h.shadow, h.known = s.now, true
 	if _, lacks := s.lacks(c, h); lacks {
 		h.known = false
@@ -207,6 +305,25 @@ func (s *State) chooseHosts(h *hold, c *class, e *environment) {
 	}
 }
 
+// someHosts is how many of the hosts that suit are looked at to find the soonest, or four for
+// each node if that is more: of ten thousand every tenth, which one of them, the number of
+// the hold says. Looking at all would take an event longer than it may.
+const someHosts = 1000
+
+// stride is every how many of the hosts that suit soonest looks at.
+func (s *State) stride(shape *Shape, e *environment, n int) int {
+	if len(s.byID) <= someHosts {
+		return 1
+	}
+	suit := 0
+	for _, i := range s.byID {
+		if h := &s.hosts[i]; h.hold == nil && s.suits(h, shape, e) {
+			suit++
+		}
+	}
+	return 1 + suit/max(someHosts, 4*n)
+}
+
 // soonest gives up to n hosts on which one more node fits beside those that are chosen
 // already, the ones on which it does so first.
 func (s *State) soonest(shape Shape, e *environment, n int, hosts []int32, needs []resource.Vector) []int32 {
@@ -215,16 +332,23 @@ func (s *State) soonest(shape Shape, e *environment, n int, hosts []int32, needs
 		host int32
 	}
 	var best []offer // sorted
+	stride, suit := s.stride(&shape, e, n), int(s.holdSeq)
 	for _, i := range s.byID {
 		if s.hosts[i].hold != nil || !s.suits(&s.hosts[i], &shape, e) {
+			continue
+		}
+		if suit++; suit%stride > 0 {
 			continue
 		}
 		need := shape.Need
 		if at := slices.Index(hosts, i); at >= 0 {
 			need = need.Add(needs[at])
 		}
+		if len(best) == n && !s.fitsBefore(i, need, best[n-1].at) {
+			continue
+		}
 		at, _, _, ok := s.hostFits(i, need)
-		if !ok || len(best) == n && at >= best[n-1].at {
+		if !ok {
 			continue
 		}
 		if len(best) == n {

@@ -183,6 +183,7 @@ func (s *State) Free(id string) resource.Vector {
 // and files it by what it has.
 func (s *State) opened(i int32) {
 	s.idle = false
+	s.stirHost(i)
 	h := &s.hosts[i]
 	if h.gone || !h.open {
 		return
@@ -197,6 +198,7 @@ func (s *State) opened(i int32) {
 
 // change adds v to what host i has free.
 func (s *State) change(i int32, v resource.Vector) {
+	s.stirHost(i)
 	s.unfile(i)
 	s.hosts[i].free = s.hosts[i].free.Add(v)
 	s.file(i)

@@ -132,6 +132,7 @@ func (s *State) enqueue(q *queue, sh *share, c int32, order int64, since uint32,
 			s.classes[c].lists++
 			if s.classes[c].lists == 1 {
 				s.liveClasses++
+				s.wanted.add(c)
 			}
 			sh.wait.add(c)
 			q.enlist(c)
@@ -207,6 +208,7 @@ func (s *State) drop(q *queue, sh *share, c int32, i int) {
 		s.classes[c].lists--
 		if s.classes[c].lists == 0 {
 			s.liveClasses--
+			s.wanted.remove(c)
 		}
 		sh.wait.remove(c)
 		q.forget(c)
@@ -252,6 +254,9 @@ func (s *State) headed(sh *share, c int32) {
 		return
 	}
 	sh.heads[c] = order
+	if h := sh.queue.hold; h != nil && h.share == sh && h.class == c {
+		s.stir(h)
+	}
 	switch first := &sh.firsts[c/64]; {
 	case first.class == c: // another one may go first now
 		*first = nobody()

@@ -101,8 +101,8 @@ func TestPoolsOfHolds(t *testing.T) {
 		check := func(now int64, pool int) {
 			t.Helper()
 			p := s.Decide(now, 9)
-			if len(p.Places) != 0 || len(p.Reserve) != 1 || len(p.Reserve[0].Hosts) != 1 || kind[p.Reserve[0].Hosts[0]] != pool {
-				t.Fatalf("%d hosts: %+v", hosts, p)
+			if kept := s.Reservations(); len(p.Places) != 0 || len(kept) != 1 || len(kept[0].Hosts) != 1 || kind[kept[0].Hosts[0]] != pool {
+				t.Fatalf("%d hosts: %+v, kept %+v", hosts, p, kept)
 			}
 		}
 		check(1_000_000, 1)

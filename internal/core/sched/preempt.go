@@ -302,6 +302,7 @@ func (s *State) makeRoom(q *queue, sh *share, c int32) []Preemption {
 		h.beside = append(h.beside, resource.Vector{MilliVCPU: -1})
 	}
 	s.holds = append(s.holds, h)
+	s.stir(h)
 	s.making++
 	unit := s.nth(&sh.fifos[c], s.makingFor(sh, c)-1)
 	var out []Preemption
@@ -328,6 +329,11 @@ func (s *State) Leave(r job.Ref) {
 func (s *State) leave(i int32) {
 	u := s.run(i)
 	u.leaving = true
+	u.parts(func(p *part) {
+		if p.host >= 0 {
+			s.stirHost(p.host)
+		}
+	})
 	whole := u.whole()
 	u.env.leaving += whole.MilliVCPU
 	if u.share != nil {

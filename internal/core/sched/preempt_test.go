@@ -89,8 +89,8 @@ func TestPreemptByQueuePriority(t *testing.T) {
 	st.placed(50)
 	st.now += 100 * µs
 	st.decide() // what was preempted stops nothing in turn
-	if p := st.s.Decide(st.now, 1); len(p.Reserve) != 0 {
-		t.Errorf("room is still kept: %+v", p.Reserve)
+	if st.s.Decide(st.now, 1); len(st.s.Reservations()) != 0 {
+		t.Errorf("room is still kept: %+v", st.s.Reservations())
 	}
 }
 
@@ -224,7 +224,7 @@ func TestPreemptedRoomIsGivenUp(t *testing.T) {
 		st.wait(60, "steady", demand(4))
 		st.decide(1)
 		end(st)
-		if p := st.s.Decide(st.now, 100); len(p.Reserve) != 0 || len(p.Preempt) != 0 {
+		if p := st.s.Decide(st.now, 100); len(st.s.Reservations()) != 0 || len(p.Preempt) != 0 {
 			t.Errorf("%s: %+v", name, p)
 		}
 	}

@@ -248,6 +248,9 @@ func (s *State) occupy(i int32) {
 // account adds to what the environment, queue and share of a run use.
 func (s *State) account(u *run, whole resource.Vector) {
 	u.env.used += whole.MilliVCPU
+	if whole.MilliVCPU > 0 && len(s.holds) > 0 {
+		s.crowded(u.env)
+	}
 	if u.leaving {
 		u.env.leaving += whole.MilliVCPU
 	}
@@ -385,6 +388,18 @@ func (s *State) whenFits(free, need resource.Vector, ends []ending) (at int64, k
 		}
 	}
 	return 0, false, resource.Vector{}, false
+}
+
+// fitsBefore reports whether host i will have room for need before a time.
+func (s *State) fitsBefore(i int32, need resource.Vector, at int64) bool {
+	h := &s.hosts[i]
+	free := h.free
+	for _, r := range h.runs {
+		if u := s.run(r); s.expect(u).at < at {
+			free = free.Add(u.on(i))
+		}
+	}
+	return s.now < at && need.Fits(free)
 }
 
 // hostFits is whenFits on host i.

@@ -70,6 +70,7 @@ type State struct {
 	liveClasses int
 	kids        []spans // of arrays
 	freeKids    []int32
+	wanted      set // classes of which something waits
 	wide        set // classes that may fit anywhere
 	sick        set // classes in quarantine
 	aside       []Quarantine
@@ -97,11 +98,15 @@ type State struct {
 	pass      uint64
 	version   uint64 // of queues, environments, hosts and totals: what is hopeless may be so no more
 	impatient int    // queues of another policy than fifo
-	late      int    // at least as many queues have a due share
+	late      int    // queues with a due share
 	holdSeq   uint64
-	loosened  bool  // room that was kept has been given up since the pass began
-	idle      bool  // nothing has changed since a pass placed all that fits
-	due       int64 // when time alone changes something
+	restless  bool   // something has happened to a hold
+	reviewAt  int64  // when all of them are looked at
+	mostHeld  int64  // milli vCPU that a unit asks for which room was kept, at most
+	reviewed  uint64 // the version when they last were
+	loosened  bool   // room that was kept has been given up since the pass began
+	idle      bool   // nothing has changed since a pass placed all that fits
+	due       int64  // when time alone changes something
 }
 
 // New gives an empty State.

@@ -185,6 +185,7 @@ func (s *State) RemoveQueue(name string) {
 		return
 	}
 	s.endAll(q)
+	s.served(q)
 	for _, sh := range q.shares {
 		for c := range sh.fifos {
 			f := &sh.fifos[c]

@@ -214,7 +214,7 @@ func (c *cosmos) decide(t *rapid.T, limit int) sched.Plan {
 	}
 	c.check(t)
 	c.preempted(t, p)
-	if len(p.Places) < limit && len(p.Reserve) == 0 {
+	if len(p.Places) < limit && len(c.s.Reservations()) == 0 {
 		c.exhausted(t)
 	}
 	return p
@@ -319,7 +319,7 @@ func (c *cosmos) preempted(t *rapid.T, p sched.Plan) {
 		c.leaving[x.Victim] = true
 	}
 	for _, x := range p.Preempt {
-		if len(p.Reserve) > 1 || slices.ContainsFunc(p.Preempt, func(o sched.Preemption) bool { return o.For != x.For }) {
+		if len(c.s.Reservations()) > 1 || slices.ContainsFunc(p.Preempt, func(o sched.Preemption) bool { return o.For != x.For }) {
 			break // what is kept for others is no room for this one
 		}
 		delete(c.leaving, x.Victim)

@@ -122,8 +122,10 @@ func (s *State) overdue() {
 				s.due = min(s.due, q.overdueAt(sh))
 			case q.due == nil || sh.overtaken < q.due.overtaken:
 				q.due = sh
-				s.late++
 			}
+		}
+		if q.due != nil {
+			s.late++
 		}
 	}
 }

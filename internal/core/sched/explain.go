@@ -133,7 +133,7 @@ func (x *asking) barred() (Reason, bool) {
 		case t.Quantity > k.total:
 			return because(CodeToken, "consumable resource %s: asked %d, there are %d in all", t.Name, t.Quantity, k.total).remedy("ask for less, or raise its total with UpdateConsumableResource"), true
 		case k.used+t.Quantity <= k.total:
-			return because(CodeToken, "consumable resource %s: asked %d, what is free is kept for a job of queue %s that waits for more of it", t.Name, t.Quantity, k.hold.queue.Name).remedy("wait for that job to start"), true
+			return because(CodeToken, "consumable resource %s: asked %d, what is free is kept for a job of queue %s that goes first", t.Name, t.Quantity, k.hold.queue.Name).remedy("wait for that job to start"), true
 		}
 		return because(CodeToken, "consumable resource %s: asked %d, available %d of %d", t.Name, t.Quantity, k.total-k.used, k.total).remedy("wait for jobs that hold it to end, or raise its total"), true
 	}

@@ -181,18 +181,23 @@ func (s *State) sharing(q *queue, k *class, shape Shape, e *environment, own *ho
 }
 
 // seats is how many nodes of a class find a place on hosts of an environment with the given room, the largest
-// first, each on the first host that has room for it; room says no for a host that is not to
-// be counted. found, if not nil, gets the host of each node.
+// first, each on the first host that has room for it, of those first that the fewest kinds of
+// its nodes could use; room says no for a host that is not to be counted. found, if not nil,
+// gets the host of each node.
 func (s *State) seats(k *class, e *environment, room func(i int32) (resource.Vector, bool), found []int32) int32 {
 	left := make([]resource.Vector, len(s.hosts))
 	open := make([]bool, len(s.hosts))
 	for _, i := range s.byID {
 		left[i], open[i] = room(i)
 	}
+	order := s.byID
+	if len(k.largest) > 1 {
+		order = s.leastUseful(k, left)
+	}
 	seated := int32(0)
 	for _, g := range k.largest {
 		n := int32(0)
-		for _, i := range s.byID {
+		for _, i := range order {
 			for n < g.Nodes && open[i] && e.has(&g.Shape, s.words(&s.hosts[i])) && g.Need.Fits(left[i]) {
 				left[i] = left[i].Sub(g.Need)
 				if found != nil {
@@ -204,6 +209,21 @@ func (s *State) seats(k *class, e *environment, room func(i int32) (resource.Vec
 		seated += n
 	}
 	return seated
+}
+
+// leastUseful sorts the hosts by how many kinds of nodes of a gang have room on them.
+func (s *State) leastUseful(k *class, left []resource.Vector) []int32 {
+	kinds := make([]int, len(s.hosts))
+	for _, i := range s.byID {
+		for _, g := range k.largest {
+			if g.Need.Fits(left[i]) {
+				kinds[i]++
+			}
+		}
+	}
+	order := slices.Clone(s.byID)
+	slices.SortStableFunc(order, func(a, b int32) int { return cmp.Compare(kinds[a], kinds[b]) })
+	return order
 }
 
 // empty is the room of a host that runs nothing.

@@ -225,9 +225,10 @@ func (s *State) refresh(h *hold) {
 
 func (s *State) look(h *hold) {
 	c := &s.classes[h.class]
-	h.shadow, h.known = s.now, true
-	if _, lacks := s.lacks(c, h); lacks {
-		h.known = false
+	h.shadow = s.now
+	_, lacks := s.lacks(c, h)
+	h.known = !lacks
+	if lacks || h.rule != "" { // nobody is stopped for a unit whose tokens others take meanwhile
 		for _, t := range c.tokens {
 			if k := s.tokens[t.Name]; k != nil && k.hold == nil {
 				k.hold = h
@@ -278,6 +279,13 @@ func (s *State) chooseHosts(h *hold, c *class, e *environment) {
 	}
 	if held > 0 && held+int(c.Nodes) > len(s.byID)/50 {
 		return // what is held for all stays a small part
+	}
+	if len(s.byID) > someHosts {
+		if s.chose == s.pass { // a pass chooses for one hold only: it must not take long
+			s.due = s.now
+			return
+		}
+		s.chose = s.pass
 	}
 	var hosts []int32
 	var needs []resource.Vector

@@ -147,11 +147,23 @@ func (s *State) TokenUse(name string) (total, used int64) {
 func (s *State) lacks(c *class, own *hold) (Token, bool) {
 	for _, t := range c.tokens {
 		k := s.tokens[t.Name]
-		if k == nil || k.used+t.Quantity > k.total || k.hold.binds(own) {
+		if k == nil || k.used+s.kept(k.hold, t.Name, own)+t.Quantity > k.total {
 			return t, true
 		}
 	}
 	return Token{}, false
+}
+
+// kept is how many tokens of a name a hold keeps from who has own.
+func (s *State) kept(h *hold, name string, own *hold) int64 {
+	if h.binds(own) {
+		for _, t := range s.classes[h.class].tokens {
+			if t.Name == name {
+				return t.Quantity
+			}
+		}
+	}
+	return 0
 }
 
 // Take accounts for a unit that runs already (after a restart of the manager). hosts has the

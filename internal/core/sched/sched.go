@@ -102,6 +102,7 @@ type State struct {
 	holdSeq   uint64
 	restless  bool   // something has happened to a hold
 	reviewAt  int64  // when all of them are looked at
+	chose     uint64 // the last pass that chose hosts for a hold among many
 	mostHeld  int64  // milli vCPU that a unit asks for which room was kept, at most
 	reviewed  uint64 // the version when they last were
 	loosened  bool   // room that was kept has been given up since the pass began

@@ -1,0 +1,8 @@
+package sched
+
+// Stir says that something has happened to all that is kept.
+func (s *State) Stir() {
+	for _, h := range s.holds {
+		s.stir(h)
+	}
+}

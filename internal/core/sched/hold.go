@@ -314,9 +314,9 @@ func (s *State) chooseHosts(h *hold, c *class, e *environment) {
 }
 
 // someHosts is how many of the hosts that suit are looked at to find the soonest, or four for
-// each node if that is more: of ten thousand every twentieth, which one of them, the number of
+// each node if that is more: of ten thousand every fortieth, which one of them, the number of
 // the hold says. Looking at all would take an event longer than it may.
-const someHosts = 500
+const someHosts = 250
 
 // stride is every how many of the hosts that suit soonest looks at.
 func (s *State) stride(shape *Shape, e *environment, n int) int {

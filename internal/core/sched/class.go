@@ -67,6 +67,7 @@ func (s *State) intern(d *Demand) int32 {
 	s.wide.add(c)
 	s.near.remove(c)
 	s.sick.remove(c)
+	s.short.remove(c)
 	return c
 }
 

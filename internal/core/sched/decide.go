@@ -145,6 +145,7 @@ func (s *State) next(queues []*queue) *queue {
 		if q.pass != s.pass {
 			q.turn(s)
 		}
+		q.row = s.rowOf(q)
 		if q.done || !s.begins(q) && !s.promising(q) {
 			continue
 		}
@@ -185,11 +186,36 @@ func (s *State) full() bool {
 // promising reports whether some class that waits in the queue may fit.
 func (s *State) promising(q *queue) bool {
 	for w, m := range q.wait {
-		if m&(s.wide.word(w)|s.near.word(w))&^q.blocked.word(w) != 0 {
+		if m&s.offered(q, w) != 0 {
 			return true
 		}
 	}
 	return false
+}
+
+// offered is those of 64 classes that may fit on hosts, and of which nothing known stands in
+// the way of a queue.
+func (s *State) offered(q *queue, w int) uint64 {
+	m := (s.wide.word(w) | s.near.word(w)) &^ (q.blocked.word(w) | s.short.word(w))
+	if m != 0 {
+		m &= s.ladders[w].vcpu[q.row].any()
+	}
+	return m
+}
+
+// rowOf is the level of the vCPUs that a unit of a queue may have under some maxvCpus. Where
+// that is what there is least of, most classes wait for it and not for hosts, and must not
+// be tried one by one with each event.
+func (s *State) rowOf(q *queue) uint8 {
+	most := int64(0)
+	for _, e := range q.envs {
+		room := e.MaxMilliVCPU - e.used
+		if e.hold != nil && !e.hold.known {
+			room = min(room, e.hold.spare)
+		}
+		most = max(most, room)
+	}
+	return uint8(level(most / 1000))
 }
 
 // serve gives a queue its turn: it places one unit, or rules out something.
@@ -349,12 +375,15 @@ func (s *State) offers(q *queue, sh *share, all bool) bool {
 	if all {
 		return s.inside(q, sh, true) != unknown
 	}
-	fresh := sh.pass == s.pass
+	row, fresh := q.rowIn(sh), sh.pass == s.pass
 	for w, m := range sh.wait {
-		if m &= (s.wide.word(w) | s.near.word(w)) &^ q.blocked.word(w); fresh {
+		if m &= s.offered(q, w); m == 0 {
+			continue
+		}
+		if fresh {
 			m &^= sh.blocked.word(w)
 		}
-		if m != 0 {
+		if m&s.ladders[w].vcpu[row].any() != 0 {
 			return true
 		}
 	}
@@ -370,13 +399,13 @@ func (s *State) inside(q *queue, sh *share, all bool) int32 {
 	if all {
 		s.frontOf(sh) // sees to it that hopeless is up to date
 	}
-	best := nobody()
+	best, row := nobody(), q.rowIn(sh)
 	for w, m := range sh.wait {
 		m &^= s.sick.word(w)
 		if all && q.policy != strictly {
 			m &^= sh.hopeless.word(w)
 		} else if !all {
-			m &= (s.wide.word(w) | s.near.word(w)) &^ (q.blocked.word(w) | sh.blocked.word(w))
+			m &= s.offered(q, w) & s.ladders[w].vcpu[row].any() &^ sh.blocked.word(w)
 		}
 		if q.policy != expanding {
 			best = s.foremost(sh, w, m, best)
@@ -482,7 +511,9 @@ func (s *State) place(q *queue, sh *share, c int32, own *hold) bool {
 	s.at = c
 	ref := s.first(&sh.fifos[c]) // read now: it is far away, and here by the time that it is needed
 	if _, lacks := s.lacks(k, own); lacks {
-		q.blocked.add(c)
+		if q.blocked.add(c); own == nil {
+			s.short.add(c)
+		}
 		return false
 	}
 	if !q.within(sh, k) {

@@ -107,6 +107,7 @@ func (s *State) letGo(h *hold) {
 	}
 	for _, t := range s.classes[h.class].tokens {
 		if k := s.tokens[t.Name]; k != nil && k.hold == h {
+			clear(s.short)
 			k.hold = nil
 		}
 	}

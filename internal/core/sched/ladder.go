@@ -19,6 +19,9 @@ type ladder struct {
 // rung is one level of one resource; sure and maybe have no class in common.
 type rung struct{ sure, maybe uint64 }
 
+// any is those that need no more than some amount of the level.
+func (r *rung) any() uint64 { return r.sure | r.maybe }
+
 // climb enters what a class needs, which may have been another class before.
 func (s *State) climb(c int32, need resource.Vector) {
 	for len(s.ladders) <= int(c/64) {

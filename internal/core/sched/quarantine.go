@@ -102,6 +102,7 @@ func (s *State) recount() {
 			sh.running, sh.leaving = Limit{}, Limit{}
 		}
 	}
+	clear(s.short)
 	for _, name := range slices.Sorted(maps.Keys(s.tokens)) {
 		s.tokens[name].used = 0
 	}

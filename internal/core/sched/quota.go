@@ -75,6 +75,19 @@ func (q *queue) most(sh *share) Limit {
 	return Limit{min(m.MilliVCPU, q.pool.owned.MilliVCPU), min(m.GPU, q.pool.owned.GPU)}
 }
 
+// rowIn is the level of the vCPUs that a share may still hold, at most.
+func (q *queue) rowIn(sh *share) uint8 {
+	own := sh.quota.Limit.MilliVCPU
+	if len(q.quotas) == 0 || own == 0 {
+		return levels - 1
+	}
+	room := own - sh.running.MilliVCPU
+	if sh.quota.Borrows {
+		room = max(room, q.most(sh).MilliVCPU-sh.running.MilliVCPU)
+	}
+	return uint8(level(room / 1000))
+}
+
 func (c *class) amount() Limit {
 	return Limit{c.whole.MilliVCPU, c.whole.GPU}
 }

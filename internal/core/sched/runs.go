@@ -116,6 +116,7 @@ type token struct {
 // are so many fewer, and whoever keeps the total must subtract them too.
 func (s *State) SetToken(name string, total int64, replenishable bool) {
 	s.idle = false
+	clear(s.short)
 	s.version++
 	t := s.tokens[name]
 	if t == nil {
@@ -306,6 +307,9 @@ func (s *State) Release(r job.Ref, now int64) {
 	}
 	*s.run(i) = run{}
 	s.freeRuns = append(s.freeRuns, i)
+	if len(u.tokens()) > 0 {
+		clear(s.short)
+	}
 	for _, t := range u.tokens() {
 		if k := s.tokens[t.Name]; k != nil {
 			k.used -= t.Quantity

@@ -73,6 +73,7 @@ type State struct {
 	wanted      set // classes of which something waits
 	wide        set // classes that may fit anywhere
 	sick        set // classes in quarantine
+	short       set // classes that cannot have their tokens now
 	aside       []Quarantine
 	at          int32    // the class that is decided on
 	starting    starting // the unit that is between waiting and running

@@ -71,8 +71,9 @@ type queue struct {
 	headed  bool   // the first unit has had its turn
 	done    bool
 	policy  policy
-	wait    set // classes of which something waits
-	blocked set // classes that cannot be placed in this pass, for other reasons than room on hosts
+	row     uint8 // rowOf, as of its last turn
+	wait    set   // classes of which something waits
+	blocked set   // classes that cannot be placed in this pass, for other reasons than room on hosts
 
 	job.Queue
 	running  int64 // milli vCPU

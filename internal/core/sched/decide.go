@@ -145,7 +145,7 @@ func (s *State) next(queues []*queue) *queue {
 		if q.pass != s.pass {
 			q.turn(s)
 		}
-		q.row = s.rowOf(q)
+		q.row = rowOf(q.envs)
 		if q.done || !s.begins(q) && !s.promising(q) {
 			continue
 		}
@@ -175,8 +175,9 @@ func (q *queue) turn(s *State) {
 
 // full reports whether no class of which something waits may fit.
 func (s *State) full() bool {
+	row := rowOf(s.environments)
 	for w, m := range s.wanted {
-		if m&(s.wide.word(w)|s.near.word(w)) != 0 {
+		if m &= s.wide.word(w) | s.near.word(w); m != 0 && m&s.ladders[w].vcpu[row].any() != 0 {
 			return false
 		}
 	}
@@ -203,12 +204,12 @@ func (s *State) offered(q *queue, w int) uint64 {
 	return m
 }
 
-// rowOf is the level of the vCPUs that a unit of a queue may have under some maxvCpus. Where
-// that is what there is least of, most classes wait for it and not for hosts, and must not
-// be tried one by one with each event.
-func (s *State) rowOf(q *queue) uint8 {
+// rowOf is the level of the vCPUs that a unit may have under the maxvCpus of one of some
+// environments. Where that is what there is least of, most classes wait for it and not for
+// hosts, and must not be tried one by one with each event.
+func rowOf(envs []*environment) uint8 {
 	most := int64(0)
-	for _, e := range q.envs {
+	for _, e := range envs {
 		room := e.MaxMilliVCPU - e.used
 		if e.hold != nil && !e.hold.known {
 			room = min(room, e.hold.spare)

@@ -22,6 +22,11 @@ type hold struct {
 	beside []resource.Vector // per host: what is left beside the unit at that time
 	env    *environment
 	spare  int64 // milli vCPU of env left beside the unit
+
+	roomAt    int64 // when env is expected to have room for the unit
+	roomKnown bool  // that rests on known ends only
+	counted   int64 // when the two were found
+
 	shadow int64 // when the unit is expected to start
 	known  bool  // the shadow rests on known ends only
 
@@ -409,12 +414,15 @@ func (s *State) despair(sh *share, c int32) {
 	}
 }
 
-// manyRuns is how many runs are looked through to see when an environment has room.
-const manyRuns = 5000
+const (
+	someRuns = 200  // up to so many runs are looked through with every event to see when an environment has room, more once a reviewEvery
+	manyRuns = 5000 // at most
+)
 
 // holdEnvironment keeps room under maxvCpus if no environment has enough of it.
 func (s *State) holdEnvironment(h *hold, c *class) {
-	if was := h.env; was != nil {
+	was := h.env
+	if was != nil {
 		was.hold, h.env = nil, nil
 		defer func() { s.loosened = s.loosened || h.env != was }()
 	}
@@ -435,9 +443,18 @@ func (s *State) holdEnvironment(h *hold, c *class) {
 	if first == nil {
 		return
 	}
-	h.env, first.hold, h.spare = first, h, 0
+	h.env, first.hold = first, h
+	if first != was || s.runAt.n <= someRuns || s.now >= h.counted+reviewEvery {
+		s.countOut(h, first, need)
+	}
+	h.shadow, h.known = max(h.shadow, h.roomAt), h.known && h.roomKnown
+}
+
+// countOut finds when an environment will have room for a hold, and what is left beside it
+// then.
+func (s *State) countOut(h *hold, first *environment, need int64) {
+	h.counted, h.roomAt, h.roomKnown, h.spare = s.now, s.now, false, 0
 	if s.runAt.n > manyRuns {
-		h.known = false
 		return
 	}
 	s.ends = s.ends[:0]
@@ -450,7 +467,7 @@ func (s *State) holdEnvironment(h *hold, c *class) {
 	}
 	room := resource.Vector{MilliVCPU: first.MaxMilliVCPU - first.used}
 	at, known, rest, _ := s.whenFits(room, resource.Vector{MilliVCPU: need}, s.ends)
-	h.shadow, h.known, h.spare = max(h.shadow, at), h.known && known, rest.MilliVCPU
+	h.roomAt, h.roomKnown, h.spare = at, known, rest.MilliVCPU
 }
 
 // over reports whether a unit of a class that starts now is sure to have ended when the

@@ -1,7 +1,6 @@
 package sched
 
 import (
-	"cmp"
 	"slices"
 
 	"drover/internal/core/job"
@@ -394,16 +393,42 @@ func (s *State) whenFits(free, need resource.Vector, ends []ending) (at int64, k
 	if need.Fits(free) {
 		return s.now, true, free.Sub(need), true
 	}
-	slices.SortFunc(ends, func(a, b ending) int { return cmp.Compare(a.at, b.at) })
+	heapify(ends)
 	known = true
-	for i, e := range ends {
+	for len(ends) > 0 {
+		e := ends[0]
+		ends[0] = ends[len(ends)-1]
+		ends = ends[:len(ends)-1]
+		sink(ends, 0)
 		free = free.Add(e.gives)
 		known = known && e.known
-		if need.Fits(free) && (i+1 == len(ends) || ends[i+1].at > e.at) {
+		if need.Fits(free) && (len(ends) == 0 || ends[0].at > e.at) {
 			return e.at, known, free.Sub(need), true
 		}
 	}
 	return 0, false, resource.Vector{}, false
+}
+
+// heapify makes ends a heap, the soonest first: of thousands mostly the first few are wanted.
+func heapify(ends []ending) {
+	for i := len(ends)/2 - 1; i >= 0; i-- {
+		sink(ends, i)
+	}
+}
+
+// sink moves ends[i] down to its place in the heap.
+func sink(ends []ending, i int) {
+	for {
+		c := 2*i + 1
+		if c+1 < len(ends) && ends[c+1].at < ends[c].at {
+			c++
+		}
+		if c >= len(ends) || ends[i].at <= ends[c].at {
+			return
+		}
+		ends[i], ends[c] = ends[c], ends[i]
+		i = c
+	}
 }
 
 // fitsBefore reports whether host i will have room for need before a time.

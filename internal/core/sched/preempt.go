@@ -282,7 +282,11 @@ func (s *State) makeRoom(q *queue, sh *share, c int32) []Preemption {
 			continue
 		}
 		w := &want{queue: q, share: sh, class: k, env: e, own: own}
-		if s.solve(w) && len(w.set) > 0 && (best == nil || len(w.set) < len(best.set)) {
+		switch {
+		case !s.solve(w):
+		case len(w.set) == 0: // what is being stopped already is enough
+			return nil
+		case best == nil || len(w.set) < len(best.set):
 			best = w
 		}
 	}

@@ -510,6 +510,7 @@ func (s *State) expands(q *queue, c int32, since uint32) float64 {
 func (s *State) place(q *queue, sh *share, c int32, own *hold) bool {
 	k := &s.classes[c]
 	s.at = c
+	s.attempts++
 	ref := s.first(&sh.fifos[c]) // read now: it is far away, and here by the time that it is needed
 	if _, lacks := s.lacks(k, own); lacks {
 		if q.blocked.add(c); own == nil {

@@ -6,3 +6,6 @@ func (s *State) Stir() {
 		s.stir(h)
 	}
 }
+
+// Attempts is how often it was tried to place a unit.
+func (s *State) Attempts() uint64 { return s.attempts }

@@ -1,10 +1,16 @@
 package sched_test
 
 import (
+	"fmt"
 	"reflect"
+	"slices"
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"drover/internal/core/job"
+	"drover/internal/core/resource"
+	"drover/internal/core/sched"
 )
 
 // Looking only at the holds that something has happened to decides what a look at all of
@@ -33,4 +39,115 @@ func TestReview(t *testing.T) {
 			}
 		}
 	})
+}
+
+// Of nodes that ask for different things none takes the only host that would do for another.
+func TestSeatsWithCare(t *testing.T) {
+	s := sched.New()
+	s.SetEnvironment(job.Environment{Name: "e", Enabled: true, HostJobs: true, MaxMilliVCPU: 100_000})
+	s.SetQueue(job.Queue{Name: "q", Enabled: true, Environments: []string{"e"}})
+	for id, size := range map[string]resource.Vector{"a": vector(3000, 4000), "b": vector(3000, 1000)} {
+		s.SetHost(id, size, []string{sched.Process})
+		s.OpenHost(id, true)
+	}
+	big, wide := process(3000), process(500)
+	wide.Need.MemoryMiB = 2000
+	s.Add("q", sched.Demand{Groups: []sched.Group{{Shape: big, Nodes: 1}, {Shape: wide, Nodes: 1}}}, 1, false, job.Whole, job.Whole+1)
+	p := s.Decide(1_000_000, 9).Places
+	if len(p) != 1 || p[0].Host != "b" || !slices.Equal(p[0].Others, []string{"a"}) {
+		t.Fatalf("%+v", p)
+	}
+}
+
+// crowd is a State of many busy hosts and n queues, each with a unit that no host has room
+// for now.
+func crowd(hosts, n int) *sched.State {
+	s := sched.New()
+	s.SetEnvironment(job.Environment{Name: "e", Enabled: true, HostJobs: true, MaxMilliVCPU: 1_000_000_000})
+	for i := range hosts {
+		id := fmt.Sprintf("h%05d", i)
+		s.SetHost(id, vector(4000, 4000), []string{sched.Process})
+		s.OpenHost(id, true)
+		d := demand(4)
+		d.Timeout = int32(1000 + (i*7919)%hosts)
+		s.Take(job.Ref{Key: job.Key(i + 1), Index: job.Whole}, "", d, []string{id}, "e", 1)
+	}
+	for i := range n {
+		name := fmt.Sprintf("q%02d", i)
+		s.SetQueue(job.Queue{Name: name, Enabled: true, Environments: []string{"e"}, Tags: map[string]string{sched.TagPolicy: sched.Easy}})
+		s.Add(name, demand(2), job.Key(100_000+i), false, job.Whole, job.Whole+1)
+	}
+	return s
+}
+
+// Of few hosts the soonest of all is kept, of many one of the soonest; of many hosts one is
+// chosen in a pass, and the next pass goes on without waiting for an event.
+func TestSoonest(t *testing.T) {
+	s := crowd(200, 3)
+	s.Decide(2_000_000, 9)
+	var until []int64
+	for _, r := range s.Reservations() {
+		until = append(until, (r.Shadow-1)/1_000_000)
+	}
+	if !slices.Equal(until, []int64{1000, 1001, 1002}) {
+		t.Errorf("of 200 hosts those are kept that are free after %d s", until)
+	}
+
+	const hosts, queues = 10_000, 7
+	s = crowd(hosts, queues)
+	seen := map[string]bool{}
+	for pass := range queues {
+		if s.Quiet(2_000_000) {
+			t.Fatalf("after %d passes nothing more is to be done", pass)
+		}
+		s.Decide(2_000_000, 9)
+		for _, r := range s.Reservations() {
+			for _, h := range r.Hosts {
+				seen[h] = true
+			}
+			if late := (r.Shadow-1)/1_000_000 - 1000; len(r.Hosts) > 0 && late > hosts/50 {
+				t.Errorf("a host is kept that %d others are free before", late)
+			}
+		}
+		if len(seen) != pass+1 {
+			t.Fatalf("after %d passes %d hosts are kept", pass+1, len(seen))
+		}
+	}
+}
+
+// While its compute environment is full, an event costs what it changes, not all the classes
+// and queues that wait for it.
+func TestFullEnvironment(t *testing.T) {
+	s := sched.New()
+	s.SetEnvironment(job.Environment{Name: "e", Enabled: true, HostJobs: true, MaxMilliVCPU: 8_000})
+	for i := range 100 {
+		id := fmt.Sprintf("h%02d", i)
+		s.SetHost(id, vector(4000, 40_000), []string{sched.Process})
+		s.OpenHost(id, true)
+	}
+	const queues, classes = 20, 100
+	for q := range queues {
+		name := fmt.Sprintf("q%02d", q)
+		s.SetQueue(job.Queue{Name: name, Enabled: true, Environments: []string{"e"}})
+		for c := range classes {
+			d := demand(1)
+			d.Need.MemoryMiB = int64(100 + c)
+			s.Add(name, d, job.Key(1+q*classes+c), false, job.Whole, job.Whole+1)
+		}
+	}
+	now := int64(1_000_000)
+	running := s.Decide(now, 1000).Places
+	before := s.Attempts()
+	const events = 100
+	for range events {
+		now += 1000
+		s.Release(running[0].Ref, now)
+		running = append(running[1:], s.Decide(now, 1000).Places...)
+		if len(running) != 8 {
+			t.Fatalf("%d run", len(running))
+		}
+	}
+	if n := s.Attempts() - before; n > 2*events {
+		t.Errorf("%d events, and %d times a class was tried", events, n)
+	}
 }

@@ -176,6 +176,38 @@ func TestPreemptForOtherThanHosts(t *testing.T) {
 	st.decide(1, 2)
 }
 
+// While room is made for a unit nobody takes the tokens that it needs beside the room: its
+// victims would have been stopped in vain.
+func TestPreemptKeepsTokens(t *testing.T) {
+	st := newStage(t, 2, 100)
+	st.s.SetToken("licence", 3, true)
+	st.run(1, "low", "e", "h0", 4, 900)
+	st.run(2, "steady", "e", "h1", 2, 900)
+	st.wait(50, "high", licensed(4, 2))
+	st.decide(1)
+	st.wait(40, "high", licensed(1, 2)) // it comes first, would fit, and leaves too few
+	st.wait(60, "high", licensed(1, 1)) // leaves enough
+	st.placed(60)
+	st.release(1)
+	st.placed(50)
+}
+
+// Nobody is stopped in one environment while in another what is being stopped already is
+// enough.
+func TestPreemptNotInTheOtherEnvironment(t *testing.T) {
+	st := newStage(t, 3, 6)
+	st.s.SetQueue(job.Queue{Name: "high", Priority: 9, Enabled: true, Environments: []string{"e", "spot"}})
+	st.s.SetToken("licence", 1, true)
+	st.s.Take(job.Ref{Key: 1, Index: job.Whole}, "low", licensed(1, 1), []string{"h0"}, "e", st.now-900*µs)
+	st.s.Leave(job.Ref{Key: 1, Index: job.Whole}) // somebody has cancelled it
+	st.run(2, "low", "spot", "h1", 4, 900)
+	st.run(3, "low", "spot", "h0", 1, 900)
+	st.wait(50, "high", licensed(2, 1)) // has room in e, and not in spot; soon it has its token
+	st.decide()
+	st.release(1)
+	st.placed(50)
+}
+
 // A gang as a victim goes whole, and is counted once.
 func TestPreemptGangWhole(t *testing.T) {
 	st := newStage(t, 2, 100)

@@ -97,6 +97,7 @@ type State struct {
 	waiting   int64
 	now       int64 // µs
 	pass      uint64
+	attempts  uint64 // to place a unit: what an event costs
 	version   uint64 // of queues, environments, hosts and totals: what is hopeless may be so no more
 	impatient int    // queues of another policy than fifo
 	late      int    // queues with a due share

@@ -151,3 +151,124 @@ func TestFullEnvironment(t *testing.T) {
 		t.Errorf("%d events, and %d times a class was tried", events, n)
 	}
 }
+
+// small is a State with three hosts of 4 vCPUs under 8 of maxvCpus, and two queues of a policy.
+func small(t *testing.T, policy string) *stage {
+	st := &stage{t, sched.New(), 1_000_000 * µs}
+	st.s.SetEnvironment(job.Environment{Name: "e", Enabled: true, HostJobs: true, MaxMilliVCPU: 8000})
+	for i := range 3 {
+		id := fmt.Sprintf("h%d", i)
+		st.s.SetHost(id, vector(4000, 4000), []string{sched.Process})
+		st.s.OpenHost(id, true)
+	}
+	for i, name := range []string{"first", "second"} {
+		st.s.SetQueue(job.Queue{Name: name, Priority: int32(9 - i), Enabled: true, Environments: []string{"e"}, Tags: map[string]string{sched.TagPolicy: policy, sched.TagOvertake: "1"}})
+	}
+	return st
+}
+
+// Who has hosts, and waits for others under maxvCpus, starts as soon as some end anywhere.
+func TestHoldWaitsForVCPUs(t *testing.T) {
+	for _, policy := range []string{sched.Easy, sched.FIFO, sched.LXF} {
+		st := small(t, policy)
+		st.run(1, "second", "e", "h0", 2, 10)
+		st.run(2, "second", "e", "h1", 2, 1000)
+		st.run(3, "second", "e", "h1", 2, 1000)
+		st.wait(50, "first", demand(4))
+		st.wait(51, "first", demand(2))
+		if policy == sched.FIFO {
+			st.placed(51) // it overtakes
+		} else {
+			st.run(51, "first", "e", "h2", 2, 1000)
+			st.s.Remove("first", demand(2), 51, job.Whole, job.Whole+1)
+		}
+		st.now += 2 * µs
+		st.placed()
+		for _, k := range []job.Key{1, 2} {
+			st.placed()
+			st.release(k)
+		}
+		st.placed(50)
+	}
+}
+
+// Who has hosts in sight, and would lack vCPUs under maxvCpus once others have started, has
+// those kept too.
+func TestHoldKeepsVCPUsInTime(t *testing.T) {
+	st := small(t, sched.Easy)
+	for i := range 3 {
+		st.s.Take(job.Ref{Key: job.Key(1 + i), Index: job.Whole}, "", demand(int64(i%2+1)), []string{fmt.Sprintf("h%d", i)}, "e", st.now-1000*µs)
+	} // 4 vCPUs run, and no host is empty
+	st.wait(50, "first", demand(4))
+	st.placed()
+	st.wait(60, "second", demand(1))
+	st.placed(60)
+	st.wait(70, "second", demand(1))
+	st.placed()
+	for k := range job.Key(3) {
+		st.release(k + 1)
+	}
+	st.placed(50, 70)
+}
+
+// What was kept for a unit that waits no more is everybody's at once: hosts, and tokens.
+func TestHoldOfNobody(t *testing.T) {
+	whole := func(st *stage, d sched.Demand) {
+		st.s.Remove("first", d, 50, job.Whole, job.Whole+1)
+	}
+	patient := job.Queue{Name: "second", Priority: 1, Enabled: true, Environments: []string{"e"}}
+	st := small(t, sched.Easy)
+	st.s.SetQueue(patient)
+	st.s.SetEnvironment(job.Environment{Name: "e", Enabled: true, HostJobs: true, MaxMilliVCPU: 100_000})
+	st.run(1, "second", "e", "h0", 1, 10)
+	st.run(2, "second", "e", "h1", 4, 1000)
+	st.run(3, "second", "e", "h2", 4, 1000)
+	st.wait(50, "first", demand(4))
+	st.placed()
+	st.wait(60, "second", demand(2))
+	st.placed()
+	whole(st, demand(4))
+	st.placed(60)
+
+	st = small(t, sched.Easy)
+	st.s.SetQueue(patient)
+	st.s.SetToken("licence", 3, true)
+	st.s.Take(job.Ref{Key: 1, Index: job.Whole}, "second", licensed(1, 1), []string{"h0"}, "e", st.now)
+	st.wait(50, "first", licensed(1, 3))
+	st.wait(60, "second", licensed(1, 1))
+	st.placed()
+	whole(st, licensed(1, 3))
+	st.placed(60)
+}
+
+// A full environment does not make the queues that wait for it be tried with the events of
+// another one.
+func TestFullEnvironmentBesideAnother(t *testing.T) {
+	patient := job.Queue{Name: "second", Priority: 1, Enabled: true, Environments: []string{"e"}}
+	st := small(t, sched.Easy)
+	st.s.SetQueue(patient)
+	st.s.SetEnvironment(job.Environment{Name: "f", Enabled: true, HostJobs: true, MaxMilliVCPU: 2_000})
+	st.s.SetQueue(job.Queue{Name: "third", Priority: 1, Enabled: true, Environments: []string{"f"}})
+	for q, name := range []string{"fourth", "fifth"} {
+		st.s.SetQueue(job.Queue{Name: name, Priority: 5, Enabled: true, Environments: []string{"e"}})
+		for c := range 100 {
+			d := demand(1)
+			d.Need.MemoryMiB = int64(1 + c)
+			st.wait(job.Key(1000+100*q+c), name, d)
+		}
+	}
+	for k := range job.Key(200) {
+		st.wait(k+1, "third", demand(1))
+	}
+	st.s.Decide(st.now, 1000)
+	before := st.s.Attempts()
+	const events = 100
+	for k := range job.Key(events) {
+		st.now += 1000
+		st.release(k + 1)
+		st.placed(k + 3)
+	}
+	if n := st.s.Attempts() - before; n > 2*events {
+		t.Errorf("%d events, and %d times a class was tried", events, n)
+	}
+}

@@ -159,155 +159,95 @@ func (s *Store) Get(ctx context.Context, id blob.ID, offset, length int64) (blob
 	if err != nil {
 		return nil, fmt.Errorf("blob: open: %w", err)
 	}
-	r := &reader{s: s, ctx: ctx, id: id, f: f}
-	if err := r.open(offset, length); err != nil {
-		_ = r.Close()
+	c := &content{s: s, id: id, f: f}
+	end, err := c.open(offset, length)
+	if err != nil {
+		_ = c.Close()
 		return nil, err
 	}
-	return r, nil
+	return blob.NewReader(ctx, c, c.size, offset, end)
 }
 
-// reader gives verified bytes of one file.
-type reader struct {
+// content is the blob.Source of one file.
+type content struct {
 	s     *Store
-	ctx   context.Context
 	id    blob.ID
 	f     *os.File
 	size  int64
 	sums  []byte
-	pos   int64 // of the next byte to give
-	end   int64
 	block *[blob.BlockSize]byte
-	ready []byte // verified bytes of block from pos on
-	err   error
 }
 
-func (r *reader) damage(offset int64, format string, args ...any) error {
-	return &blob.Damage{ID: r.id, Offset: offset, Where: r.f.Name(), Reason: fmt.Sprintf(format, args...)}
+func (c *content) damage(offset int64, format string, args ...any) error {
+	return &blob.Damage{ID: c.id, Offset: offset, Where: c.f.Name(), Reason: fmt.Sprintf(format, args...)}
 }
 
-// open reads the footer, checks the range and reads the first block.
-func (r *reader) open(offset, length int64) error {
-	st, err := r.f.Stat()
+// open reads the footer and the checksums, checks the range and gives its end.
+func (c *content) open(offset, length int64) (int64, error) {
+	st, err := c.f.Stat()
 	if err != nil {
-		return fmt.Errorf("blob: %w", err)
+		return 0, fmt.Errorf("blob: %w", err)
 	}
 	var foot [footerSize]byte
 	at := st.Size() - int64(footerSize)
 	if at < 0 {
-		return r.damage(0, "the file has %d bytes, fewer than a footer", st.Size())
+		return 0, c.damage(0, "the file has %d bytes, fewer than a footer", st.Size())
 	}
-	if err := r.readAt(foot[:], at); err != nil {
-		return err
+	if err := c.readAt(foot[:], at); err != nil {
+		return 0, err
 	}
 	size := int64(binary.BigEndian.Uint64(foot[len(magic):]))
 	if string(foot[:len(magic)]) != magic || binary.BigEndian.Uint32(foot[len(magic)+8:]) != blob.BlockSize ||
 		size < 0 || size > at || size+blocksOf(size)*int64(sumSize) != at {
-		return r.damage(0, "the footer does not fit the file: it was cut, or its end was overwritten")
+		return 0, c.damage(0, "the footer does not fit the file: it was cut, or its end was overwritten")
 	}
 	tail := make([]byte, st.Size()-size)
-	if err := r.readAt(tail, size); err != nil {
-		return err
+	if err := c.readAt(tail, size); err != nil {
+		return 0, err
 	}
-	if sealSum(r.id, tail[:len(tail)-sumSize]) != binary.BigEndian.Uint32(tail[len(tail)-sumSize:]) {
-		return r.damage(0, "the checksums behind the content are damaged, or are another content's")
+	if sealSum(c.id, tail[:len(tail)-sumSize]) != binary.BigEndian.Uint32(tail[len(tail)-sumSize:]) {
+		return 0, c.damage(0, "the checksums behind the content are damaged, or are another content's")
 	}
-	r.size, r.sums = size, tail[:len(tail)-footerSize]
-	if length < 0 {
-		length = size - offset
-	}
-	if offset < 0 || length < 0 || offset > size || length > size-offset {
-		return fmt.Errorf("blob: bytes %d+%d of content %s, which has %d", offset, length, r.id, size)
-	}
-	r.pos, r.end = offset, offset+length
-	if r.pos < r.end {
-		return r.fill()
-	}
-	return nil
+	c.size, c.sums = size, tail[:len(tail)-footerSize]
+	return blob.End(c.id, size, offset, length)
 }
 
-func (r *reader) readAt(p []byte, at int64) error {
-	err := r.s.opt.hook("read", r.f.Name())
+func (c *content) readAt(p []byte, at int64) error {
+	err := c.s.opt.hook("read", c.f.Name())
 	if err == nil {
-		_, err = r.f.ReadAt(p, at)
+		_, err = c.f.ReadAt(p, at)
 	}
 	if err == io.EOF || err == io.ErrUnexpectedEOF {
-		return r.damage(at, "the file is too short")
+		return c.damage(at, "the file is too short")
 	}
 	if err != nil {
-		return r.damage(at, "%v", err)
+		return c.damage(at, "%v", err)
 	}
 	return nil
 }
 
-// fill reads and verifies the block at pos.
-func (r *reader) fill() error {
-	n := r.pos / blob.BlockSize
+// Next reads and verifies the block at an offset.
+func (c *content) Next(at int64) ([]byte, error) {
+	n := at / blob.BlockSize
 	start := n * blob.BlockSize
-	length := min(r.size-start, blob.BlockSize)
-	if r.block == nil {
-		r.block = blocks.Get().(*[blob.BlockSize]byte)
+	length := min(c.size-start, blob.BlockSize)
+	if c.block == nil {
+		c.block = blocks.Get().(*[blob.BlockSize]byte)
 	}
-	p := r.block[:length]
-	if err := r.readAt(p, start); err != nil {
-		return err
+	p := c.block[:length]
+	if err := c.readAt(p, start); err != nil {
+		return nil, err
 	}
-	if crc32.Checksum(p, castagnoli()) != binary.BigEndian.Uint32(r.sums[n*int64(sumSize):]) {
-		return r.damage(start, "the checksum of these %d bytes is not the one that was written", length)
+	if crc32.Checksum(p, castagnoli()) != binary.BigEndian.Uint32(c.sums[n*int64(sumSize):]) {
+		return nil, c.damage(start, "the checksum of these %d bytes is not the one that was written", length)
 	}
-	r.ready = p[r.pos-start : min(length, r.end-start)]
-	return nil
+	return p[at-start:], nil
 }
 
-// Size implements blob.Reader.
-func (r *reader) Size() int64 { return r.size }
-
-// Read implements io.Reader.
-func (r *reader) Read(p []byte) (int, error) {
-	for len(r.ready) == 0 {
-		switch {
-		case r.err != nil:
-		case r.pos >= r.end:
-			r.err = io.EOF
-		default:
-			if r.err = r.ctx.Err(); r.err == nil {
-				r.err = r.fill()
-			}
-		}
-		if r.err != nil {
-			return 0, r.err
-		}
+// Close implements blob.Source.
+func (c *content) Close() error {
+	if c.block != nil {
+		blocks.Put(c.block)
 	}
-	n := copy(p, r.ready)
-	r.ready = r.ready[n:]
-	r.pos += int64(n)
-	return n, nil
-}
-
-// WriteTo implements io.WriterTo: whole blocks without another copy.
-func (r *reader) WriteTo(w io.Writer) (total int64, err error) {
-	for {
-		if len(r.ready) == 0 {
-			if _, err := r.Read(nil); err == io.EOF {
-				return total, nil
-			} else if err != nil {
-				return total, err
-			}
-		}
-		n, err := w.Write(r.ready)
-		r.ready, r.pos, total = r.ready[n:], r.pos+int64(n), total+int64(n)
-		if err != nil {
-			return total, err
-		}
-	}
-}
-
-// Close implements io.Closer.
-func (r *reader) Close() error {
-	if r.block != nil {
-		blocks.Put(r.block)
-		r.block = nil
-	}
-	r.ready, r.err = nil, fs.ErrClosed
-	return r.f.Close()
+	return c.f.Close()
 }

@@ -25,7 +25,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"iter"
 	"sync"
 
@@ -227,71 +226,68 @@ func (s *Store) Get(ctx context.Context, id blob.ID, offset, length int64) (blob
 	s.mu.Lock()
 	c := s.known[id]
 	s.mu.Unlock()
-	r := &reader{id: id, content: c}
+	f := &frames{id: id, content: c}
 	var err error
 	if c == nil {
-		err = r.meet(ctx, s, offset, length)
+		err = f.meet(ctx, s, offset, length)
 	}
+	end := int64(0)
 	if err == nil {
-		err = r.open(ctx, s, offset, length)
+		end, err = f.open(ctx, s, offset, length)
 	}
 	if err != nil {
-		_ = r.Close()
+		_ = f.Close()
 		return nil, err
 	}
-	return r, nil
+	return blob.NewReader(ctx, f, f.size, offset, end)
 }
 
-// reader opens the frames of a range.
-type reader struct {
+// frames is the blob.Source that opens the frames of a range.
+type frames struct {
 	*content
 	id     blob.ID
 	below  blob.Reader
 	block  *block
-	ready  []byte
 	number int64 // of the frame to read
 	start  int64 // where it begins, plain
-	pos    int64
-	end    int64
-	err    error
 }
 
 // meet learns the header of a content. Where the whole of it is wanted, it is being read already.
-func (r *reader) meet(ctx context.Context, s *Store, offset, length int64) error {
+func (f *frames) meet(ctx context.Context, s *Store, offset, length int64) error {
 	want := int64(headerSize)
 	if offset == 0 && length >= 0 {
 		want = sealedSize(length)
 	} else if offset == 0 {
 		want = -1
 	}
-	below, err := s.below.Get(ctx, r.id, 0, want)
+	below, err := s.below.Get(ctx, f.id, 0, want)
 	if err != nil {
-		return r.plainly(err)
+		return f.plainly(err)
 	}
 	var header [headerSize]byte
 	if _, err := io.ReadFull(below, header[:]); err != nil {
 		_ = below.Close()
 		if errors.Is(err, io.ErrUnexpectedEOF) || err == io.EOF {
-			return r.damage(0, "it is shorter than a header")
+			return f.damage(0, "it is shorter than a header")
 		}
-		return r.plainly(err)
+		return f.plainly(err)
 	}
 	c, err := s.ring.unlock(header[:])
 	if err != nil {
 		_ = below.Close()
-		return r.damage(0, "%v", err)
+		return f.damage(0, "%v", err)
 	}
 	c.total = below.Size()
-	frames := (c.total + frameSize - 1) / frameSize
-	c.size = c.total - headerSize - frames*tagSize
+	count := (c.total + frameSize - 1) / frameSize
+	c.size = c.total - headerSize - count*tagSize
 	if c.size < 0 || sealedSize(c.size) != c.total {
 		_ = below.Close()
-		return r.damage(0, "its %d bytes are no whole number of frames: it was cut", c.total)
+		return f.damage(0, "its %d bytes are no whole number of frames: it was cut", c.total)
 	}
-	r.content = c
-	s.remember(r.id, c)
+	f.content = c
+	s.remember(f.id, c)
 	if want == -1 || want == c.total && want > headerSize {
-		r.below = below
+		f.below = below
 		return nil
 	}
 	return below.Close()
@@ -306,65 +302,60 @@ func (s *Store) remember(id blob.ID, c *content) {
 	s.known[id] = c
 }
 
-// open checks the range and reads its first frame.
-func (r *reader) open(ctx context.Context, s *Store, offset, length int64) error {
-	if length < 0 {
-		length = r.size - offset
+// open checks the range, gives its end and begins to read below.
+func (f *frames) open(ctx context.Context, s *Store, offset, length int64) (int64, error) {
+	end, err := blob.End(f.id, f.size, offset, length)
+	if err != nil {
+		return 0, err
 	}
-	if length < 0 || offset > r.size || length > r.size-offset {
-		return fmt.Errorf("blob: bytes %d+%d of content %s, which has %d", offset, length, r.id, r.size)
-	}
-	r.pos, r.end = offset, offset+length
-	if r.below == nil {
-		// An empty range reads a frame too, so that a missing content is missing.
-		r.number, r.start = frameAt(min(offset, max(r.size-1, 0)))
-		last, _ := frameAt(max(r.end-1, r.start))
-		from := r.number * frameSize
+	if f.below == nil {
+		f.number, f.start = frameAt(min(offset, max(f.size-1, 0)))
+		last, _ := frameAt(max(end-1, f.start))
+		from := f.number * frameSize
 		if from == 0 {
 			from = headerSize
 		}
-		below, err := s.below.Get(ctx, r.id, from, min((last+1)*frameSize, r.total)-from)
-		if err != nil {
-			return r.plainly(err)
+		if f.below, err = s.below.Get(ctx, f.id, from, min((last+1)*frameSize, f.total)-from); err != nil {
+			return 0, f.plainly(err)
 		}
-		r.below = below
 	}
-	return r.fill()
+	if offset == end { // nothing will be asked for; a content that is missing or damaged says so all the same
+		_, err = f.Next(f.start)
+	}
+	return end, err
 }
 
-// fill reads and opens the next frame.
-func (r *reader) fill() error {
-	if r.block == nil {
-		r.block = blocks.Get().(*block)
+// Next reads and opens the next frame.
+func (f *frames) Next(at int64) ([]byte, error) {
+	if f.block == nil {
+		f.block = blocks.Get().(*block)
 	}
-	n := min(firstRoom, r.size)
-	if r.number > 0 {
-		n = min(room, r.size-r.start)
+	n := min(firstRoom, f.size)
+	if f.number > 0 {
+		n = min(room, f.size-f.start)
 	}
-	sealed := r.block[:n+tagSize]
-	if _, err := io.ReadFull(r.below, sealed); err != nil {
+	sealed := f.block[:n+tagSize]
+	if _, err := io.ReadFull(f.below, sealed); err != nil {
 		if errors.Is(err, io.ErrUnexpectedEOF) || err == io.EOF {
-			return r.damage(r.start, "it ends before this")
+			return nil, f.damage(f.start, "it ends before this")
 		}
-		return r.plainly(err)
+		return nil, f.plainly(err)
 	}
-	plain, err := r.aead.Open(sealed[:0], nonce(r.number, r.start+n == r.size), sealed, r.header[:])
+	plain, err := f.aead.Open(sealed[:0], nonce(f.number, f.start+n == f.size), sealed, f.header[:])
 	if err != nil {
-		return r.damage(r.start, "these %d bytes do not open with their key: they were changed, or are another content's", n)
+		return nil, f.damage(f.start, "these %d bytes do not open with their key: they were changed, or are another content's", n)
 	}
-	if r.pos-r.start < n {
-		r.ready = plain[r.pos-r.start : min(n, r.end-r.start)]
-	}
-	r.number, r.start = r.number+1, r.start+n
-	return nil
+	plain = plain[at-f.start:]
+	f.number, f.start = f.number+1, f.start+n
+	return plain, nil
 }
 
-func (r *reader) damage(offset int64, format string, args ...any) error {
-	return &blob.Damage{ID: r.id, Offset: offset, Where: "sealed content", Reason: fmt.Sprintf(format, args...)}
+func (f *frames) damage(offset int64, format string, args ...any) error {
+	return &blob.Damage{ID: f.id, Offset: offset, Where: "sealed content", Reason: fmt.Sprintf(format, args...)}
 }
 
 // plainly puts the offset of damage below into terms of the content.
-func (r *reader) plainly(err error) error {
+func (f *frames) plainly(err error) error {
 	d, ok := errors.AsType[*blob.Damage](err)
 	if !ok {
 		return err
@@ -377,42 +368,15 @@ func (r *reader) plainly(err error) error {
 	return &moved
 }
 
-// Size implements blob.Reader.
-func (r *reader) Size() int64 { return r.size }
-
-// Read implements io.Reader.
-func (r *reader) Read(p []byte) (int, error) {
-	for len(r.ready) == 0 {
-		switch {
-		case r.err != nil:
-		case r.pos >= r.end:
-			r.err = io.EOF
-		default:
-			r.err = r.fill()
-		}
-		if r.err != nil {
-			return 0, r.err
-		}
+// Close implements blob.Source.
+func (f *frames) Close() error {
+	if f.block != nil {
+		blocks.Put(f.block)
 	}
-	n := copy(p, r.ready)
-	r.ready = r.ready[n:]
-	r.pos += int64(n)
-	return n, nil
-}
-
-// Close implements io.Closer.
-func (r *reader) Close() error {
-	if r.block != nil {
-		blocks.Put(r.block)
-		r.block = nil
-	}
-	r.ready, r.err = nil, fs.ErrClosed
-	if r.below == nil {
+	if f.below == nil {
 		return nil
 	}
-	err := r.below.Close()
-	r.below = nil
-	return err
+	return f.below.Close()
 }
 
 // Seal seals a small content that is kept elsewhere, under a name that Unseal must be given.

@@ -179,6 +179,35 @@ func TestTampering(t *testing.T) {
 	}
 }
 
+// TestEmptyRanges reads nothing, and still learns of a frame that is not what it was.
+func TestEmptyRanges(t *testing.T) {
+	low := below(t, t.TempDir())
+	s := New(low, ring(t, 1))
+	for _, n := range []int{0, 1000} {
+		info, err := s.Put(t.Context(), bytes.NewReader(blobtest.Content(7, n)), -1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sealed, err := readAll(t, low, info.ID, 0, -1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sealed[len(sealed)-1] ^= 1
+		forged, err := low.Put(t.Context(), bytes.NewReader(sealed), -1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, id := range []blob.ID{info.ID, forged.ID} {
+			for range 2 { // the second time its header is known
+				_, err := s.Get(t.Context(), id, int64(n), 0)
+				if _, damaged := errors.AsType[*blob.Damage](err); damaged != (id == forged.ID) || !damaged && err != nil {
+					t.Errorf("nothing of %d bytes, changed %v: %v", n, id == forged.ID, err)
+				}
+			}
+		}
+	}
+}
+
 // TestKeys adds a key, and takes the old one away.
 func TestKeys(t *testing.T) {
 	low := below(t, t.TempDir())

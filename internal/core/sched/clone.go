@@ -21,7 +21,7 @@ func (s *State) Clone(depth int) *State {
 	c.classes, c.needs, c.priorities, c.freeClasses = slices.Clone(s.classes), slices.Clone(s.needs), slices.Clone(s.priorities), slices.Clone(s.freeClasses)
 	c.ladders = slices.Clone(s.ladders)
 	c.kids, c.freeKids = cloneKids(s.kids), slices.Clone(s.freeKids)
-	c.wanted, c.wide, c.near, c.sick, c.short, c.aside = slices.Clone(s.wanted), slices.Clone(s.wide), slices.Clone(s.near), slices.Clone(s.sick), slices.Clone(s.short), nil
+	c.wanted, c.likely, c.wide, c.near, c.sick, c.short, c.aside = slices.Clone(s.wanted), slices.Clone(s.likely), slices.Clone(s.wide), slices.Clone(s.near), slices.Clone(s.sick), slices.Clone(s.short), nil
 	c.freeRuns, c.warm = slices.Clone(s.freeRuns), slices.Clone(s.warm)
 	c.places, c.ends, c.found, c.picks, c.starting = nil, nil, nil, nil, starting{}
 	c.environments = make([]*environment, len(s.environments))

@@ -133,7 +133,7 @@ func (s *State) overdue() {
 // next is the queue of one priority whose turn it is; nil if none of them has a unit that
 // may be placed.
 func (s *State) next(queues []*queue) *queue {
-	if s.impatient+s.late == 0 && !s.restless && s.full() {
+	if !s.survey() && s.impatient+s.late == 0 && !s.restless {
 		return nil
 	}
 	var best *queue
@@ -145,7 +145,6 @@ func (s *State) next(queues []*queue) *queue {
 		if q.pass != s.pass {
 			q.turn(s)
 		}
-		q.row = rowOf(q.envs)
 		if q.done || !s.begins(q) && !s.promising(q) {
 			continue
 		}
@@ -173,33 +172,45 @@ func (q *queue) turn(s *State) {
 	clear(q.blocked)
 }
 
-// full reports whether no class of which something waits may fit.
-func (s *State) full() bool {
-	row := rowOf(s.environments)
+// survey finds the classes of which something waits and that may fit, and reports whether
+// there are any.
+func (s *State) survey() bool {
+	row, some := rowOf(s.environments), false
+	s.likely = s.likely[:0]
 	for w, m := range s.wanted {
-		if m &= s.wide.word(w) | s.near.word(w); m != 0 && m&s.ladders[w].vcpu[row].any() != 0 {
-			return false
+		if m &= (s.wide.word(w) | s.near.word(w)) &^ s.short.word(w); m != 0 {
+			m &= s.ladders[w].vcpu[row].any()
 		}
+		s.likely = append(s.likely, m)
+		some = some || m != 0
 	}
-	return true
+	return some
 }
 
 // promising reports whether some class that waits in the queue may fit.
 func (s *State) promising(q *queue) bool {
-	for w, m := range q.wait {
-		if m&s.offered(q, w) != 0 {
+	const unset = levels
+	for row, w := uint8(unset), 0; w < len(q.wait); w++ {
+		if q.wait[w]&s.likely.word(w) == 0 {
+			continue
+		}
+		if row == unset {
+			row = rowOf(q.envs)
+			q.row = row
+		}
+		if q.wait[w]&s.offered(q, w) != 0 {
 			return true
 		}
 	}
 	return false
 }
 
-// offered is those of 64 classes that may fit on hosts, and of which nothing known stands in
-// the way of a queue.
+// offered is those of 64 classes that may fit, and of which nothing known stands in the way
+// of a queue.
 func (s *State) offered(q *queue, w int) uint64 {
-	m := (s.wide.word(w) | s.near.word(w)) &^ (q.blocked.word(w) | s.short.word(w))
+	m := s.likely.word(w)
 	if m != 0 {
-		m &= s.ladders[w].vcpu[q.row].any()
+		m &= s.ladders[w].vcpu[q.row].any() &^ q.blocked.word(w)
 	}
 	return m
 }

@@ -71,6 +71,7 @@ type State struct {
 	kids        []spans // of arrays
 	freeKids    []int32
 	wanted      set // classes of which something waits
+	likely      set // those of them that may fit, as of the last survey
 	wide        set // classes that may fit anywhere
 	sick        set // classes in quarantine
 	short       set // classes that cannot have their tokens now

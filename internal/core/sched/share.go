@@ -71,7 +71,7 @@ type queue struct {
 	headed  bool   // the first unit has had its turn
 	done    bool
 	policy  policy
-	row     uint8 // rowOf, as of its last turn
+	row     uint8 // rowOf, as of when it was last promising
 	wait    set   // classes of which something waits
 	blocked set   // classes that cannot be placed in this pass, for other reasons than room on hosts
 

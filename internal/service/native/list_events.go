@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"strconv"
-	"time"
 
 	"drover/internal/core/fault"
 	"drover/internal/manager"
@@ -15,9 +14,6 @@ import (
 type Events interface {
 	Events(ctx context.Context, cursor string, limit int, match func(manager.Transition) bool) (events []json.RawMessage, next string, err error)
 }
-
-// maxReads bounds how often one call looks for more, when what it reads does not match.
-const maxReads = 100
 
 // Tell lets the service answer ListEvents.
 func (s *Service) Tell(e Events) *Service {
@@ -56,42 +52,13 @@ func (s *Service) ListEvents(ctx context.Context, in *ListEventsInput) (*ListEve
 	if err != nil {
 		return nil, err
 	}
-	limit := 100
-	if in.Limit != nil {
-		limit = int(*in.Limit)
+	limit := int(given(in.Limit, 100))
+	out := &ListEventsOutput{}
+	out.Events, out.Next, err = eventsAfter(ctx, in.WaitSeconds, s.jobs.Changed, *in.After, func(after string) ([]json.RawMessage, string, error) {
+		return s.events.Events(ctx, after, limit, match)
+	})
+	if err != nil {
+		return nil, err
 	}
-	var wait <-chan time.Time
-	if in.WaitSeconds != nil && *in.WaitSeconds > 0 {
-		t := time.NewTimer(time.Duration(*in.WaitSeconds) * time.Second)
-		defer t.Stop()
-		wait = t.C
-	}
-	out := &ListEventsOutput{Next: *in.After, Events: []string{}}
-	for reads := 0; ; reads++ {
-		changed := s.jobs.Changed() // before reading, so that nothing is missed in between
-		events, next, err := s.events.Events(ctx, out.Next, limit, match)
-		if err != nil {
-			return nil, err
-		}
-		for _, e := range events {
-			out.Events = append(out.Events, string(e))
-		}
-		moved := next != out.Next
-		out.Next = next
-		switch {
-		case len(events) > 0 || !moved && wait == nil:
-			return out, nil
-		case moved && reads >= maxReads:
-			return out, nil
-		case moved:
-			continue // rows that matched nothing: there may be more
-		}
-		select {
-		case <-changed:
-		case <-wait:
-			return out, nil
-		case <-ctx.Done():
-			return out, nil
-		}
-	}
+	return out, nil
 }

@@ -51,10 +51,7 @@ var _ = wire.Op(Ops, "ListJobs", (*Service).ListJobs, path("listjobs"),
 
 // ListJobs lists the newest jobs of one queue or of all, or the children of an array.
 func (s *Service) ListJobs(ctx context.Context, in *ListJobsInput) (*ListJobsOutput, error) {
-	q := manager.ListQuery{Limit: 100, NewestFirst: true}
-	if in.Limit != nil {
-		q.Limit = int(*in.Limit)
-	}
+	q := manager.ListQuery{Limit: int(given(in.Limit, 100)), NewestFirst: true}
 	if in.Status != nil {
 		q.Status, _ = job.ParseStatus(*in.Status)
 	}

@@ -217,6 +217,25 @@ func TestListTransitionsFilters(t *testing.T) {
 	}
 }
 
+// One call passes by many rows that do not match, not all there may ever be, and the next one
+// goes on behind them.
+func TestListTransitionsPassesBy(t *testing.T) {
+	rows := make([]manager.Transition, maxRead+2*readPage)
+	for i := range rows {
+		rows[i] = row(int64(i+1), one, job.Whole, job.Whole, job.Running, job.Failed)
+	}
+	rows[len(rows)-1].ID = two
+	s := New(newFake(rows...), nil, &fakeProcess{})
+	after := int64(0)
+	for _, want := range []struct{ next, found int }{{maxRead, 0}, {len(rows), 1}, {len(rows), 0}} {
+		out, err := s.ListTransitions(t.Context(), &ListTransitionsInput{After: &after, Job: pointer(two.String())})
+		if err != nil || out.Next != int64(want.next) || len(out.Transitions) != want.found {
+			t.Fatalf("after %d: %+v, %v; want %+v", after, out, err, want)
+		}
+		after = out.Next
+	}
+}
+
 func TestListTransitionsWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFake()

@@ -54,51 +54,20 @@ func (s *Service) ListObjectEvents(ctx context.Context, in *ListObjectEventsInpu
 	if s.objects == nil {
 		return nil, errNoObjects()
 	}
-	out := &ListObjectEventsOutput{Events: []string{}}
-	var err error
 	if in.After == nil {
-		out.Next, err = s.objects.LastEvent(ctx)
-		return out, err
+		last, err := s.objects.LastEvent(ctx)
+		return &ListObjectEventsOutput{Events: []string{}, Next: last}, err
 	}
-	out.Next = *in.After
-	limit, bucket := 1000, ""
-	if in.Limit != nil {
-		limit = int(*in.Limit)
+	limit, bucket := int(given(in.Limit, 1000)), given(in.Bucket, "")
+	out := &ListObjectEventsOutput{}
+	var err error
+	out.Events, out.Next, err = eventsAfter(ctx, in.WaitSeconds, s.objects.Changed, *in.After, func(after int64) ([]json.RawMessage, int64, error) {
+		return s.objects.Events(ctx, after, limit, bucket)
+	})
+	if err != nil {
+		return nil, err
 	}
-	if in.Bucket != nil {
-		bucket = *in.Bucket
-	}
-	var wait <-chan time.Time
-	if in.WaitSeconds != nil && *in.WaitSeconds > 0 {
-		t := time.NewTimer(time.Duration(*in.WaitSeconds) * time.Second)
-		defer t.Stop()
-		wait = t.C
-	}
-	for reads := 0; ; reads++ {
-		changed := s.objects.Changed() // before reading, so that nothing is missed in between
-		events, next, err := s.objects.Events(ctx, out.Next, limit, bucket)
-		if err != nil {
-			return nil, err
-		}
-		for _, e := range events {
-			out.Events = append(out.Events, string(e))
-		}
-		moved := next != out.Next
-		out.Next = next
-		switch {
-		case len(out.Events) > 0, !moved && wait == nil, moved && reads >= maxReads:
-			return out, nil
-		case moved:
-			continue // rows of other buckets: there may be more
-		}
-		select {
-		case <-changed:
-		case <-wait:
-			return out, nil
-		case <-ctx.Done():
-			return out, nil
-		}
-	}
+	return out, nil
 }
 
 // ObjectHousekeepingInput says what to do.
@@ -175,10 +144,7 @@ func (s *Service) VerifyObjects(ctx context.Context, in *VerifyObjectsInput) (*V
 			return nil, fault.New(fault.Invalid, "ValidationException", "After must be the Next of an answer before, got %q", *in.After)
 		}
 	}
-	rate := int64(verifyRate)
-	if in.Rate != nil {
-		rate = *in.Rate
-	}
+	rate := given(in.Rate, verifyRate)
 	out := &VerifyObjectsOutput{Damaged: []upkeep.Damaged{}}
 	v, next, err := s.objects.VerifySome(ctx, from, verifyFor, rate, func(d upkeep.Damaged) { out.Damaged = append(out.Damaged, d) })
 	if err != nil {

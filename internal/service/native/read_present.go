@@ -30,10 +30,7 @@ var _ = wire.Op(Ops, "ReadPresent", (*Service).ReadPresent, path("readpresent"),
 // ReadPresent gives the queues, hosts and all jobs that have not ended, page by page.
 func (s *Service) ReadPresent(ctx context.Context, in *ReadPresentInput) (*ReadPresentOutput, error) {
 	out := &ReadPresentOutput{}
-	after, limit := job.Key(0), 1000
-	if in.Limit != nil {
-		limit = int(*in.Limit)
-	}
+	after, limit := job.Key(0), int(given(in.Limit, 1000))
 	if in.Token == nil {
 		p, err := s.jobs.Present(ctx)
 		if err != nil {

@@ -3,7 +3,6 @@ package native
 import (
 	"context"
 	"slices"
-	"time"
 
 	"drover/internal/core/job"
 	"drover/internal/manager"
@@ -12,7 +11,6 @@ import (
 
 // Bounds of one call.
 const (
-	maxWaitSeconds = 20
 	maxTransitions = 10_000
 	readPage       = 1_000
 	maxRead        = 100_000 // rows looked at before an answer is given, even an empty one
@@ -59,23 +57,14 @@ func (s *Service) ListTransitions(ctx context.Context, in *ListTransitionsInput)
 	if err != nil {
 		return nil, err
 	}
-	limit := readPage
-	if in.Limit != nil {
-		limit = int(*in.Limit)
-	}
-	var wait <-chan time.Time
-	if in.WaitSeconds != nil && *in.WaitSeconds > 0 {
-		t := time.NewTimer(time.Duration(*in.WaitSeconds) * time.Second)
-		defer t.Stop()
-		wait = t.C
-	}
+	limit := int(given(in.Limit, readPage))
 	out := &ListTransitionsOutput{Next: *in.After}
-	for read := 0; ; {
-		changed := s.jobs.Changed() // before reading, so that nothing is missed in between
+	read := 0
+	err = follow(ctx, in.WaitSeconds, s.jobs.Changed, func() (found, error) {
 		page := min(readPage, limit-len(out.Transitions))
 		rows, err := s.jobs.Transitions(ctx, out.Next, page)
 		if err != nil {
-			return nil, err
+			return nothing, err
 		}
 		for _, r := range rows {
 			out.Next = r.Seq
@@ -84,23 +73,20 @@ func (s *Service) ListTransitions(ctx context.Context, in *ListTransitionsInput)
 			}
 		}
 		read += len(rows)
-		if len(out.Transitions) == limit || read >= maxRead {
-			return out, nil
+		switch {
+		case len(out.Transitions) == limit || read >= maxRead:
+			return answer, nil
+		case len(rows) == page:
+			return onward, nil
+		case len(out.Transitions) > 0:
+			return answer, nil
 		}
-		if len(rows) == page {
-			continue
-		}
-		if len(out.Transitions) > 0 || wait == nil {
-			return out, nil
-		}
-		select {
-		case <-changed:
-		case <-wait:
-			return out, nil
-		case <-ctx.Done():
-			return out, nil
-		}
+		return nothing, nil
+	})
+	if err != nil {
+		return nil, err
 	}
+	return out, nil
 }
 
 // filter compiles the conditions of a call.

@@ -27,10 +27,7 @@ var _ = wire.Op(Ops, "WaitLog", (*Service).WaitLog, path("waitlog"),
 // WaitLog waits until a log stream has an event beyond the token; the stream need not
 // exist yet.
 func (s *Service) WaitLog(ctx context.Context, in *WaitLogInput) (*WaitLogOutput, error) {
-	token := ""
-	if in.Token != nil {
-		token = *in.Token
-	}
+	token := given(in.Token, "")
 	ctx, cancel := context.WithTimeout(ctx, time.Duration(*in.WaitMillis)*time.Millisecond)
 	defer cancel()
 	err := s.logs.WaitAfter(ctx, *in.LogGroupName, *in.LogStreamName, token)

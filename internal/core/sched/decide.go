@@ -158,12 +158,10 @@ func (s *State) begins(q *queue) bool {
 	switch {
 	case q.headed:
 		return false
-	case q.policy != patient:
-		return true
 	case q.hold != nil:
 		return !s.quiet(q.hold)
 	}
-	return q.due != nil
+	return q.policy != patient || q.due != nil
 }
 
 // turn begins the part of a queue in a pass.
@@ -276,10 +274,12 @@ func (s *State) serveFirst(q *queue) {
 	var sh *share
 	var c int32
 	switch {
+	case q.hold != nil && q.hold.stands() && (q.policy == patient || q.fair != nil):
+		// Among shares another one comes first with each placement: if the room were kept for
+		// that, it would be for nobody long enough.
+		sh, c = q.hold.share, q.hold.class
 	case q.policy != patient:
 		sh, c, _ = s.pick(q, true)
-	case q.hold != nil && q.hold.stands():
-		sh, c = q.hold.share, q.hold.class
 	case q.due != nil && s.frontOf(q.due) != unknown:
 		sh, c = q.due, s.frontOf(q.due)
 	}
@@ -385,7 +385,13 @@ func (s *State) pickFair(q *queue, all bool) (best *share, class int32, passed *
 // offers reports whether inside would find a class in the share.
 func (s *State) offers(q *queue, sh *share, all bool) bool {
 	if all {
-		return s.inside(q, sh, true) != unknown
+		s.frontOf(sh) // sees to it that hopeless is up to date
+		for w, m := range sh.wait {
+			if m &^= s.sick.word(w); m != 0 && (q.policy == strictly || m&^sh.hopeless.word(w) != 0) {
+				return true
+			}
+		}
+		return false
 	}
 	row, fresh := q.rowIn(sh), sh.pass == s.pass
 	for w, m := range sh.wait {

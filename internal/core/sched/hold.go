@@ -132,11 +132,8 @@ func (s *State) reserve(q *queue, sh *share, c int32) {
 		h = &hold{seq: s.holdSeq, queue: q, share: sh, class: c, order: sh.heads[c]}
 		q.hold = h
 		s.holds = append(s.holds, h)
-		h.stale = true
 	}
-	if h.stale || q.policy == patient {
-		s.refresh(h)
-	}
+	s.refresh(h)
 	h.untried = h.loud
 }
 
@@ -179,6 +176,11 @@ func (s *State) review() {
 // stir says that something has happened to a hold.
 func (s *State) stir(h *hold) {
 	h.stale, h.untried, s.restless = true, true, true
+}
+
+// rouse says that another unit may come before that of a hold.
+func (s *State) rouse(h *hold) {
+	h.untried, s.restless = true, true
 }
 
 // stirHost says that something has happened on host i.

@@ -272,3 +272,46 @@ func TestFullEnvironmentBesideAnother(t *testing.T) {
 		t.Errorf("%d events, and %d times a class was tried", events, n)
 	}
 }
+
+// In a fair-share queue the room that is kept for a unit stays its own while other shares
+// get ahead in turn: if it followed them, it would be for nobody long enough.
+func TestHoldStaysInFairShare(t *testing.T) {
+	for _, policy := range []string{sched.Easy, sched.LXF} {
+		st := small(t, policy)
+		st.s.SetEnvironment(job.Environment{Name: "e", Enabled: true, HostJobs: true, MaxMilliVCPU: 100_000})
+		st.s.SetPolicy("first", &sched.FairShare{})
+		for i := range 3 {
+			st.run(job.Key(1+i), "second", "e", fmt.Sprintf("h%d", i), 3, int64(10*(i+1)))
+		}
+		st.wait(50, "first", shared(4, "a"))
+		st.placed()
+		kept := st.s.Reservations()
+		st.wait(40, "first", shared(4, "b"))
+		st.wait(41, "first", shared(1, "a"))
+		st.placed(41) // share b is the least served now
+		st.now += 5 * µs
+		st.placed()
+		if is := st.s.Reservations(); len(kept) != 1 || len(is) != 1 || is[0].Ref.Key != 50 || is[0].Hosts[0] != kept[0].Hosts[0] {
+			t.Fatalf("%s: kept %+v, and then %+v", policy, kept, is)
+		}
+	}
+}
+
+// In a queue without shares the room is the first unit's, whoever that becomes.
+func TestHoldFollowsTheFirst(t *testing.T) {
+	for _, policy := range []string{sched.Easy, sched.LXF} {
+		st := small(t, policy)
+		for i := range 3 {
+			st.run(job.Key(1+i), "second", "e", fmt.Sprintf("h%d", i), 2, 10)
+		}
+		st.wait(50, "first", demand(4))
+		st.placed()
+		d := demand(3)
+		d.Priority = 7
+		st.wait(60, "first", d)
+		st.placed()
+		if is := st.s.Reservations(); len(is) != 1 || is[0].Ref.Key != 60 {
+			t.Fatalf("%s: kept %+v", policy, is)
+		}
+	}
+}

@@ -256,6 +256,8 @@ func (s *State) headed(sh *share, c int32) {
 	sh.heads[c] = order
 	if h := sh.queue.hold; h != nil && h.share == sh && h.class == c {
 		s.stir(h)
+	} else if h != nil && sh.queue.policy != patient {
+		s.rouse(h)
 	}
 	switch first := &sh.firsts[c/64]; {
 	case first.class == c: // another one may go first now

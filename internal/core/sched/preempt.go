@@ -448,12 +448,20 @@ func (s *State) prune(w *want) {
 		return 1
 	})
 	for n := len(w.set) - 1; n >= 0; n-- {
-		all := w.set
-		w.set = slices.Delete(slices.Clone(all), n, n+1)
-		if gap := s.gaps(w); gap.any() || !s.seated(w) {
-			w.set = all
+		try := *w
+		try.set = slices.Delete(slices.Clone(w.set), n, n+1)
+		if gap := s.gaps(&try); !gap.any() && (s.seated(&try) || s.reseated(&try)) {
+			*w = try
 		}
 	}
+}
+
+// reseated reports whether the unit fits on some hosts once w.set has ended, and chooses them:
+// who is stopped for a token may leave enough room too.
+func (s *State) reseated(w *want) bool {
+	enough := len(w.set)
+	w.hosts, w.needs = nil, nil
+	return s.solveHosts(w) && len(w.set) == enough
 }
 
 // seated reports whether the unit fits on the hosts chosen for it once w.set has ended.

@@ -174,6 +174,13 @@ func TestPreemptForOtherThanHosts(t *testing.T) {
 	st.run(3, "low", "e", "h1", 1, 100)
 	st.wait(50, "high", licensed(1, 2))
 	st.decide(1, 2)
+
+	st = newStage(t, 2, 100)
+	st.s.SetToken("licence", 1, true)
+	st.run(1, "low", "e", "h0", 4, 100) // its room would do, and is preferred: less work is lost
+	st.s.Take(job.Ref{Key: 2, Index: job.Whole}, "low", licensed(4, 1), []string{"h1"}, "e", st.now-900*µs)
+	st.wait(50, "high", licensed(4, 1))
+	st.decide(2) // it gives the licence, and room too
 }
 
 // While room is made for a unit nobody takes the tokens that it needs beside the room: its

@@ -301,6 +301,7 @@ func TestHoldStaysInFairShare(t *testing.T) {
 func TestHoldFollowsTheFirst(t *testing.T) {
 	for _, policy := range []string{sched.Easy, sched.LXF} {
 		st := small(t, policy)
+		st.s.SetEnvironment(job.Environment{Name: "e", Enabled: true, HostJobs: true, MaxMilliVCPU: 100_000})
 		for i := range 3 {
 			st.run(job.Key(1+i), "second", "e", fmt.Sprintf("h%d", i), 2, 10)
 		}

@@ -120,18 +120,19 @@ func describe(tx *store.Tx, id job.ID, index int32) (View, bool, error) {
 // attempts lists the attempts of a unit, oldest first.
 func attempts(tx *store.Tx, u UnitRow) ([]Attempt, error) {
 	var out []Attempt
-	if u.Attempt > 1 || u.Unit.Status == job.Runnable {
+	// The one attempt of a unit that ended with it says why both did.
+	if u.Attempt > 1 || u.Attempt == 1 && u.StatusReason != u.AttemptWhy {
 		past, err := queryUnits(tx, `SELECT `+unitColumns+` FROM attempts WHERE job = $1 AND idx = $2 ORDER BY attempt`, int64(u.Ref.Key), int64(u.Ref.Index))
 		if err != nil {
 			return nil, err
 		}
 		for _, p := range past {
-			if p.Attempt < u.Attempt {
-				out = append(out, attemptOf(&p.Unit))
-			}
+			out = append(out, attemptOf(&p.Unit))
 		}
 	}
-	if u.Attempt > 0 {
+	// A unit that waited to be tried again when it was ended has an end of its own, later
+	// than that of its last attempt.
+	if n := len(out); u.Attempt > 0 && (n == 0 || out[n-1].Number < u.Attempt) {
 		out = append(out, attemptOf(&u.Unit))
 	}
 	return out, nil

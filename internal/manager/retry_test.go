@@ -3,9 +3,12 @@ package manager_test
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"drover/internal/core/job"
+	"drover/internal/core/resource"
 	"drover/internal/manager"
+	"drover/internal/store"
 	"drover/internal/store/storetest"
 )
 
@@ -79,4 +82,45 @@ func TestRetryOfFailedChildren(t *testing.T) {
 	if _, _, err := m.Retry(ctx, job.ID{9}); err == nil || !strings.Contains(err.Error(), "does not exist") {
 		t.Errorf("the retry of nothing: %v", err)
 	}
+}
+
+// A job that is cancelled while it waits to be tried again ends then; its attempt ended before.
+func TestCancelBetweenAttempts(t *testing.T) {
+	storetest.Both(t, func(t *testing.T, db *store.DB) {
+		m := open(t, db)
+		ctx := t.Context()
+		setUp(t, m)
+		hello := manager.Hello{Host: "h", Boot: "b", Capacity: spec(0).Need, Executors: []string{"process"}}
+		session, _, err := m.Hello(ctx, hello)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := spec(0)
+		s.Retry.Attempts = 2
+		id := submit(t, m, s)
+		letters, err := m.Poll(ctx, "h", session, 0, 20*time.Second)
+		if err != nil || len(letters) != 1 {
+			t.Fatal(letters, err)
+		}
+		hello.Capacity, hello.Held = resource.Vector{}, []job.Lease{letters[0].Start.Lease}
+		if session, _, err = m.Hello(ctx, hello); err != nil { // no room for another attempt
+			t.Fatal(err)
+		}
+		x := exited(letters[0].Start.Lease, 1)
+		x.Started = true
+		if _, err := m.ReportAttempts(ctx, "h", session, []job.Report{x}); err != nil {
+			t.Fatal(err)
+		}
+		was := waitFor(t, m, id.String(), job.Runnable)
+		if err := m.Cancel(ctx, id, job.Whole, "enough"); err != nil {
+			t.Fatal(err)
+		}
+		is := waitFor(t, m, id.String(), job.Failed)
+		if len(was.Attempts) != 1 || len(is.Attempts) != 1 || is.Attempts[0].Stopped != was.Attempts[0].Stopped {
+			t.Errorf("the attempt was %+v and after the cancel it is %+v", was.Attempts, is.Attempts)
+		}
+		if is.Unit.StatusReason != "enough" || is.Unit.Stopped <= is.Attempts[0].Stopped {
+			t.Errorf("the job ended %d because of %q, its attempt %d", is.Unit.Stopped, is.Unit.StatusReason, is.Attempts[0].Stopped)
+		}
+	})
 }

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"slices"
 	"strings"
 
 	"drover/internal/core/job"
@@ -18,22 +19,23 @@ type checker struct {
 	byID     map[job.ID]*book
 	receipts []*receipt // what clients were told
 	acks     []job.Report
-	doomed   bool                 // somebody asked for the end of queue doomed
-	hosts    map[string]*hostBook // by id
-	used     map[string]int64     // milli vCPU leased, by environment
-	held     map[string]int64     // tokens leased, by consumable resource
-	taken    map[string]int64     // tokens ever leased
-	most     map[string]int64     // maxvCpus before the batch under way
-	ranks    map[string]int32     // of queues, before the batch under way
-	runs     map[int64]*execution // by nonce
-	told     map[string]told      // by queue
-	quiet    int                  // steps after which nothing was under way
-	promises []promise            // to units for which others were stopped
+	doomed   bool                       // somebody asked for the end of queue doomed
+	hosts    map[string]*hostBook       // by id
+	used     map[string]int64           // milli vCPU leased, by environment
+	held     map[string]int64           // tokens leased, by consumable resource
+	taken    map[string]int64           // tokens ever leased
+	were     map[string]job.Environment // before the batch under way
+	ranks    map[string]int32           // of queues, before the batch under way
+	runs     map[int64]*execution       // by nonce
+	told     map[string]told            // by queue
+	quiet    int                        // steps after which nothing was under way
+	promises []promise                  // to units for which others were stopped
 }
 
 type hostBook struct {
 	capacity, used resource.Vector
 	last           resource.Vector // its capacity before the batch under way
+	words, spoke   []string        // what it says of itself, and said then
 	known          bool            // has a row
 }
 
@@ -47,12 +49,13 @@ type book struct {
 	lease    map[int32]manager.UnitRow // the last row of each unit
 	barred   map[int32]string          // units that may get no further lease, and why
 	free     map[int32]int32           // attempts of units that were preempted, and do not count
+	left     map[int32]int64           // when an attempt of a unit last ended, as far as is durable
 }
 
 func newChecker(w *world) *checker {
 	return &checker{
 		w: w, plans: map[string]*plan{}, byKey: map[job.Key]*book{}, byID: map[job.ID]*book{},
-		hosts: map[string]*hostBook{}, used: map[string]int64{}, held: map[string]int64{}, taken: map[string]int64{}, most: map[string]int64{}, ranks: map[string]int32{}, runs: map[int64]*execution{}, told: map[string]told{},
+		hosts: map[string]*hostBook{}, used: map[string]int64{}, held: map[string]int64{}, taken: map[string]int64{}, were: map[string]job.Environment{}, ranks: map[string]int32{}, runs: map[int64]*execution{}, told: map[string]told{},
 	}
 }
 
@@ -68,13 +71,13 @@ func (b *book) at(i int32) *job.Status {
 // before is called when a batch is about to become durable.
 func (c *checker) before(*manager.Batch) {
 	for _, e := range c.w.paper.envs {
-		c.most[e.Name] = e.MaxMilliVCPU
+		c.were[e.Name] = e
 	}
 	for _, q := range c.w.paper.queues {
 		c.ranks[q.Name] = q.Priority
 	}
 	for _, k := range c.hosts { // each by itself: the order does not matter
-		k.last = k.capacity
+		k.last, k.spoke = k.capacity, k.words
 	}
 }
 
@@ -106,7 +109,7 @@ func (c *checker) batch(b *manager.Batch) {
 	}
 	granted := map[string]bool{}
 	for i := range b.Units {
-		if c.unit(&b.Units[i]) {
+		if c.unit(&b.Units[i], b) {
 			granted[b.Units[i].Environment], granted[b.Units[i].Host] = true, true
 		}
 	}
@@ -135,7 +138,7 @@ func (c *checker) created(s *job.Spec) {
 	if p.created > p.sent || p.token != "" && p.created > 1 {
 		c.w.broken("I3", "%s was sent %d times and created %d times (token %q)", p.name, p.sent, p.created, p.token)
 	}
-	b := &book{key: s.Key, id: s.ID, plan: p, parent: job.Submitted, lease: map[int32]manager.UnitRow{}, barred: map[int32]string{}, free: map[int32]int32{}}
+	b := &book{key: s.Key, id: s.ID, plan: p, parent: job.Submitted, lease: map[int32]manager.UnitRow{}, barred: map[int32]string{}, free: map[int32]int32{}, left: map[int32]int64{}}
 	for range s.Size {
 		b.children = append(b.children, job.Submitted)
 	}
@@ -144,41 +147,6 @@ func (c *checker) created(s *job.Spec) {
 	c.w.stats.Jobs++
 	c.w.stats.Units += int(max(s.Size, 1))
 }
-
-// blocked holds what is told of blocked queues against I23: the unit is RUNNABLE and has a
-// reason that AWS knows, and nobody hears the same again and again: what a manager that starts
-// anew tells once more, or that of a unit which was not the first for a while, is bounded.
-func (c *checker) blocked(b *book, t *manager.Transition) {
-	w := c.w
-	name := unitName(b.plan.name, job.Ref{Index: t.Lo})
-	if t.To != job.Runnable || t.Lo != t.Hi || *b.at(t.Lo) != job.Runnable {
-		w.broken("I23", "%s is %s and blocks its queue by a step from %s to %s", name, *b.at(t.Lo), t.From, t.To)
-	}
-	if !strings.HasPrefix(t.Why, "MISCONFIGURATION:") && !strings.HasPrefix(t.Why, "CAPACITY:") {
-		w.broken("I23", "%s blocks its queue because of %q", name, t.Why)
-	}
-	code, _, _ := strings.Cut(t.Why, " - ")
-	w.stats.Blocked++
-	now := told{ref: job.Ref{Key: t.Key, Index: t.Lo}, code: code, manager: w.servers, times: 1}
-	if last := c.told[b.plan.queue]; last.ref == now.ref && last.code == code && last.manager == now.manager {
-		now.times += last.times
-	}
-	if now.times > maxTold {
-		w.broken("I23", "that %s blocks queue %s was told %d times", name, b.plan.queue, now.times)
-	}
-	c.told[b.plan.queue] = now
-}
-
-// told is the last that was heard of a blocked queue.
-type told struct {
-	ref     job.Ref
-	code    string
-	manager int
-	times   int
-}
-
-// maxTold is how often the same may be told in one manager's life.
-const maxTold = 4
 
 // legal is the table of I4. A parent has a life of its own: it waits for its children.
 func legal(from, to job.Status, parent bool) bool {
@@ -227,6 +195,9 @@ func (c *checker) moved(t *manager.Transition) {
 			c.w.broken("I4", "%s went from %s to %s", unitName(b.plan.name, job.Ref{Index: i}), t.From, t.To)
 		}
 		*s = t.To
+		if t.From.Live() {
+			b.left[i] = c.w.now
+		}
 		if t.To.Terminal() {
 			c.w.stats.Ended++
 		}
@@ -241,7 +212,8 @@ func (c *checker) host(h manager.HostRow) {
 		c.hosts[h.ID] = k
 	}
 	k.known = !h.Gone
-	k.capacity = h.Capacity
+	k.capacity, k.words = h.Capacity, h.Executors
+	c.said(&h)
 }
 
 // history checks the record of an attempt that another one follows.
@@ -299,7 +271,7 @@ func (c *checker) ended(b *book, r *manager.UnitRow) {
 }
 
 // unit checks a unit's row against the one before; it reports whether a lease was granted.
-func (c *checker) unit(r *manager.UnitRow) (granted bool) {
+func (c *checker) unit(r *manager.UnitRow, in *manager.Batch) (granted bool) {
 	b := c.byKey[r.Ref.Key]
 	name := unitName(b.plan.name, r.Ref)
 	old := b.lease[r.Ref.Index]
@@ -313,6 +285,7 @@ func (c *checker) unit(r *manager.UnitRow) (granted bool) {
 	granted = r.Attempt > old.Attempt
 	if granted {
 		c.granted(b, &old, r)
+		c.placed(b.plan, r, in)
 	} else if old.Exit != nil && (r.Exit == nil || r.Exit.Usage != old.Exit.Usage || r.Exit.Cause != old.Exit.Cause) {
 		c.w.broken("I7", "the record of %s attempt %d changed after its end", name, r.Attempt)
 	}
@@ -325,7 +298,7 @@ func (c *checker) unit(r *manager.UnitRow) (granted bool) {
 		if r.StatusReason == "" {
 			c.w.broken("I27", "%s is %s without a reason", name, r.Status)
 		}
-		if r.Attempt > 0 && r.Exit != nil && !old.Status.Terminal() && old.Status != job.Runnable {
+		if r.Attempt > 0 && r.Exit != nil && !old.Status.Terminal() && old.Status != job.Runnable && !retried(r, in) {
 			c.ended(b, r)
 			if !isNode(r.Ref) && r.Status == job.Failed && !r.Terminated && !r.Cancelled && b.plan.again(r.Attempt-b.free[r.Ref.Index], r.AttemptWhy, r.Exit) {
 				c.w.broken("I11", "%s attempt %d (%s, %+v) was not retried: %+v", name, r.Attempt, r.AttemptWhy, *r.Exit, b.plan.retry)
@@ -336,6 +309,12 @@ func (c *checker) unit(r *manager.UnitRow) (granted bool) {
 		}
 	}
 	return granted
+}
+
+// retried reports whether the latest attempt of a unit was to be followed by another one, by
+// the same batch that ends the unit.
+func retried(r *manager.UnitRow, in *manager.Batch) bool {
+	return slices.ContainsFunc(in.History, func(o manager.UnitRow) bool { return o.Ref == r.Ref && o.Attempt == r.Attempt })
 }
 
 func (c *checker) granted(b *book, old, r *manager.UnitRow) {
@@ -360,55 +339,6 @@ func (c *checker) granted(b *book, old, r *manager.UnitRow) {
 	}
 	if why != "" {
 		c.w.broken("I16", "%s got a lease for attempt %d after it was %s", name, r.Attempt, why)
-	}
-}
-
-// account adds or takes what a unit's lease holds.
-func (c *checker) account(b *book, r *manager.UnitRow, sign int64) {
-	if !r.Status.Live() {
-		return
-	}
-	k := c.hosts[r.Host]
-	if k == nil {
-		c.w.broken("I15", "%s has a lease on unknown host %q", unitName(b.plan.name, r.Ref), r.Host)
-	}
-	n := b.plan.holds(r.Ref.Index)
-	k.used = k.used.Add(resource.Vector{MilliVCPU: sign * n.MilliVCPU, MemoryMiB: sign * n.MemoryMiB, GPU: sign * n.GPU})
-	c.used[r.Environment] += sign * n.MilliVCPU
-	if isNode(r.Ref) {
-		return // the tokens are the job's
-	}
-	for _, t := range b.plan.tokens {
-		c.held[t.Name] += sign * t.Quantity
-	}
-}
-
-// capacity is I15. A host or an environment may be above its limit after the limit was
-// lowered, but no lease may be granted then. granted has the names of both.
-func (c *checker) capacity(b *manager.Batch, granted map[string]bool) {
-	for i := range b.Units {
-		r := &b.Units[i]
-		if k := c.hosts[r.Host]; r.Status.Live() && granted[r.Host] && !k.used.Fits(k.capacity) && !k.used.Fits(k.last) {
-			c.w.broken("I15", "host %s has %+v and its leases hold %+v", r.Host, k.capacity, k.used)
-		}
-	}
-	for _, e := range c.w.paper.envs {
-		if granted[e.Name] && c.used[e.Name] > max(e.MaxMilliVCPU, c.most[e.Name]) {
-			c.w.broken("I15", "environment %s has maxvCpus %d and its leases hold %d", e.Name, e.MaxMilliVCPU, c.used[e.Name])
-		}
-	}
-}
-
-// tokens holds the consumable resources against what was leased: no more than there is, and
-// what cannot be replenished goes off the total once for each lease.
-func (c *checker) tokens() {
-	for _, r := range c.w.paper.consumables {
-		if r.Replenishable && c.held[r.Name] > r.Total {
-			c.w.broken("tokens", "leases hold %d of the %d tokens of %s", c.held[r.Name], r.Total, r.Name)
-		}
-		if !r.Replenishable && r.Total != sheets-c.taken[r.Name] {
-			c.w.broken("tokens", "%d of %d tokens of %s are left after leases took %d", r.Total, sheets, r.Name, c.taken[r.Name])
-		}
 	}
 }
 

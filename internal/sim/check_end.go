@@ -2,6 +2,7 @@ package sim
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"drover/internal/core/job"
@@ -103,9 +104,9 @@ func (c *checker) recorded(r job.Report) {
 	}
 }
 
-// endAcked is called when a client learns that its cancel or terminate was accepted: what
-// has not started by now may never start (I16).
-func (c *checker) endAcked(kind job.EventKind, r *receipt, index int32) {
+// endAcked is called when a client learns that its cancel or terminate, which it asked for at
+// the time asked, was accepted: what has not started by now may never start (I16).
+func (c *checker) endAcked(kind job.EventKind, r *receipt, index int32, asked int64) {
 	b, j := c.byID[r.id], c.w.paper.byID[r.id]
 	units := []int32{index}
 	if index == job.Whole && len(b.children) > 0 {
@@ -117,8 +118,9 @@ func (c *checker) endAcked(kind job.EventKind, r *receipt, index int32) {
 	for _, i := range units {
 		s := j.status(i)
 		switch {
-		case kind == job.Cancel && s == job.Runnable && b.lease[i].Attempt > 0:
-			// It ran when it was cancelled, which then means nothing, and waits again since.
+		case kind == job.Cancel && s == job.Runnable && b.lease[i].Attempt > 0 && b.left[i] >= asked:
+			// An attempt was under way until after the wish was sent, and may have been when it
+			// was heard. To cancel means nothing then: the unit may be tried again.
 		case s == job.Runnable || kind == job.Terminate && !s.Terminal() && !s.Live():
 			c.w.broken("I16", "%s is %s after its end was acknowledged", unitName(b.plan.name, job.Ref{Index: i}), s)
 		case kind == job.Terminate:
@@ -226,7 +228,7 @@ func (c *checker) unfinished() string {
 	for _, b := range c.books {
 		if !b.parent.Terminal() && !c.hopeless(b) {
 			j := c.w.paper.job(b.key)
-			return strings.Join([]string{b.plan.name, "is", b.parent.String(), "children", countsOf(b), "row", j.row.Reason}, " ")
+			return strings.Join([]string{b.plan.name, "is", b.parent.String(), "children", countsOf(b), "row", j.row.Reason, c.why(b)}, " ")
 		}
 	}
 	for _, h := range c.w.hosts {
@@ -242,6 +244,21 @@ func (c *checker) unfinished() string {
 	}
 	if s := c.w.server; !s.ready() || s.desk.InFlight() > 0 || s.desk.Busy() {
 		return "the manager is not at rest"
+	}
+	return ""
+}
+
+// why is what the manager says of the first unit of a job that has not ended.
+func (c *checker) why(b *book) string {
+	s, index := c.w.server, job.Whole
+	if i := slices.IndexFunc(b.children, func(s job.Status) bool { return !s.Terminal() }); i >= 0 {
+		index = int32(i)
+	}
+	if !s.ready() {
+		return ""
+	}
+	if w := s.core.Explain(b.id, index, s.instant().Wall); w != nil {
+		return w.Code + ": " + w.Reason
 	}
 	return ""
 }

@@ -133,17 +133,21 @@ func (c *checker) roomFor(p *plan) bool {
 			}
 		}
 	}
-	host := false
-	for id, k := range c.hosts {
-		host = host || p.need.Fits(k.capacity.Sub(k.used).Add(leaves[id]))
+	host := func(e *job.Environment) bool {
+		for id, k := range c.hosts { // is there any: the order does not matter
+			if suits(p, e, k.words) && p.need.Fits(k.capacity.Sub(k.used).Add(leaves[id])) {
+				return true
+			}
+		}
+		return false
 	}
 	for _, q := range c.w.paper.queues {
 		if q.Name != p.queue {
 			continue
 		}
 		for _, e := range c.w.paper.envs {
-			if slices.Contains(q.Environments, e.Name) && c.used[e.Name]-used[e.Name]+p.need.MilliVCPU <= e.MaxMilliVCPU {
-				return host
+			if slices.Contains(q.Environments, e.Name) && c.used[e.Name]-used[e.Name]+p.need.MilliVCPU <= e.MaxMilliVCPU && host(&e) {
+				return true
 			}
 		}
 	}

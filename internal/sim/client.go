@@ -152,6 +152,7 @@ func (c *client) endAs(kind job.EventKind, r *receipt, index int32) {
 		word, reason = "terminates", "terminated by client"
 	}
 	w.note("client %d %s %d:%d", c.n, word, r.key, index)
+	asked := w.now
 	serve := func(s *server, answer func(none, error)) {
 		do(s, false, func(core *manager.Core, at manager.Instant) (none, error) {
 			if kind == job.Terminate {
@@ -165,7 +166,7 @@ func (c *client) endAs(kind job.EventKind, r *receipt, index int32) {
 			w.broken("I16", "%s %d:%d: %v", word, r.key, index, err)
 		}
 		w.note("client %d knows that it %s %d:%d", c.n, word, r.key, index)
-		w.check.endAcked(kind, r, index)
+		w.check.endAcked(kind, r, index, asked)
 	})
 }
 
@@ -186,11 +187,17 @@ func (c *client) configure() {
 	var change func(core *manager.Core, at manager.Instant) error
 	switch w.rng.IntN(7) {
 	case 0, 1:
-		most := w.between(0, 8) * 1000
-		w.note("client %d sets environment small to %d", c.n, most)
+		most, terms := w.between(0, 8)*1000, w.rng.IntN(12)
+		w.note("client %d sets environment small to %d, terms %d", c.n, most, terms)
 		change = func(core *manager.Core, _ manager.Instant) error {
 			// It may be gone at the moment; that is no fault.
-			_, _ = core.UpdateEnvironment("small", func(e *job.Environment) error { e.MaxMilliVCPU = most; return nil })
+			_, _ = core.UpdateEnvironment("small", func(e *job.Environment) error {
+				e.MaxMilliVCPU = most
+				if terms < 6 { // else as it is
+					*e = termed(*e, terms)
+				}
+				return nil
+			})
 			return nil
 		}
 	case 4:
@@ -206,10 +213,10 @@ func (c *client) configure() {
 			return core.DeleteEnvironment("small")
 		}
 	case 5:
-		most := w.between(1, 8) * 1000
-		w.note("client %d creates environment small with %d", c.n, most)
+		most, terms := w.between(1, 8)*1000, w.rng.IntN(12)
+		w.note("client %d creates environment small with %d, terms %d", c.n, most, terms)
 		change = func(core *manager.Core, _ manager.Instant) error {
-			e := job.Environment{Name: "small", Managed: true, Enabled: true, MaxMilliVCPU: most, HostJobs: true}
+			e := termed(job.Environment{Name: "small", Managed: true, Enabled: true, MaxMilliVCPU: most, HostJobs: true}, terms)
 			if err := core.CreateEnvironment(e); err != nil {
 				return nil // it is there
 			}

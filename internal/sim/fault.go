@@ -99,6 +99,7 @@ func (w *world) heal() {
 		}
 		h.startWorker()
 	}
+	w.complete()
 	if s := w.server; s.alive {
 		s.resume()
 	}

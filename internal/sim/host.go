@@ -10,19 +10,20 @@ import (
 
 // host is one machine: a launcher that owns processes, and a worker that comes and goes.
 type host struct {
-	w         *world
-	id        string
-	capacity  resource.Vector
-	executors []string
-	boot      string
-	reboots   int
-	gone      bool // removed for ever
-	draining  bool // its worker is about to leave: it offers nothing
-	skew      int64
-	net       wire
-	procs     []*proc // of the launcher, in order of start
-	worker    *worker
-	lives     int
+	w        *world
+	id       string
+	capacity resource.Vector
+	words    []string         // what its worker says of it
+	said     [len(kinds)]bool // the kinds that it has been
+	boot     string
+	reboots  int
+	gone     bool // removed for ever
+	draining bool // its worker is about to leave: it offers nothing
+	skew     int64
+	net      wire
+	procs    []*proc // of the launcher, in order of start
+	worker   *worker
+	lives    int
 }
 
 // proc is one attempt as its launcher knows it: running, or ended and not yet forgotten.

@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 )
@@ -41,6 +40,7 @@ const (
 	settleFile      = "internal/manager/settle.go"
 	submitFile      = "internal/manager/submit.go"
 	waitsFile       = "internal/manager/waits.go"
+	wantsFile       = "internal/core/sched/wants.go"
 
 	startFence = "\tif ev.Fence != u.Fence {\n\t\treturn u, Stale(ev.Fence, u.Fence)\n\t}\n"
 	startState = "\tif !u.Status.Live() {\n\t\treturn u, Settled(ev.Fence)\n\t}\n\tif u.Status == Starting {\n\t\tu.Status, u.Started"
@@ -85,10 +85,10 @@ var mutants = []mutant{
 	{"who waits for a job on the shelf is forgotten", []edit{{jobsFile, "len(e.after) == 0 && ", ""}}},
 	{"counts drift", []edit{{arrayFile, "\ta.counts[old]--\n", "\tif !u.Status.Terminal() || old == Running {\n\t\ta.counts[old]--\n\t}\n"}}},
 	{"no matching rule means exit", []edit{{retryFile, "\t\t\treturn !rule.Exit\n\t\t}\n\t}\n\treturn true", "\t\t\treturn !rule.Exit\n\t\t}\n\t}\n\treturn len(r.Rules) == 0"}}},
-	{"hosts are overcommitted", []edit{{decideFile, "!shape.Need.Fits(h.free) || !e.has(&shape, h.executors) || !s.yields", "!shape.Need.Fits(h.capacity) || !e.has(&shape, h.executors) || !s.yields"}}},
+	{"hosts are overcommitted", []edit{{decideFile, "!shape.Need.Fits(h.free) || !e.has(&shape, s.words(h)) || !s.yields", "!shape.Need.Fits(h.capacity) || !e.has(&shape, s.words(h)) || !s.yields"}}},
 	{"maxvCpus is no limit", []edit{{decideFile, "|| e.used+need > e.MaxMilliVCPU ||", "||"}}},
 	{"an environment that comes back starts empty", []edit{{roomFile, "\t\te.gone = true\n", "\t\te.gone, e.used = true, 0\n"}}},
-	{"tokens are no limit", []edit{{runsFile, "k.used+t.Quantity > k.total ||", ""}}},
+	{"tokens are no limit", []edit{{runsFile, "k.used+s.kept(k.hold, t.Name, own)+t.Quantity > k.total {", "s.kept(k.hold, t.Name, own)+t.Quantity > k.total {"}}},
 	{"tokens are not given back", []edit{{consumablesFile, "if r.held -= n.Quantity; r.deleted {", "if r.deleted {"}}},
 	{"what is spent is not written", []edit{{consumablesFile, "\t\t\tc.used = append(c.used, r)\n", ""}}},
 	{"a gang gets hosts for all nodes but one", []edit{{gangFile, "for n := range e.spec.Nodes.Count {", "for n := range e.spec.Nodes.Count - 1 {"}}},
@@ -99,8 +99,8 @@ var mutants = []mutant{
 	{"what a node held is given back with the job alone", []edit{{gangFile, "\t\tc.sched.ReleaseNode(", "\t\t_ = (*sched.State).ReleaseNode\n\t\t_ = func(job.Ref, int32, int64) {}\n\t\tfunc(job.Ref, int32, int64) {}("}}},
 	{"a preempted attempt counts", []edit{{stepFile, "\t\tu.Preempted++\n", ""}}},
 	{"what failed by itself counts as preempted", []edit{{stepFile, "case asked != \"\" && (x.Cause == CauseTerminated || x.Cause == CauseHost):", "case asked != \"\" && !x.OK():"}}},
-	{"queues need not allow it", []edit{{preemptFile, "case u.queue.yields && w.queue.Priority", "case w.queue.Priority"}}},
-	{"whoever comes is served", []edit{{preemptFile, "w.queue.Priority > u.queue.Priority &&", "u.queue != w.queue &&"}}},
+	{"queues need not allow it", []edit{{preemptFile, "case q.yields && w.queue.Priority", "case w.queue.Priority"}, {preemptFile, "if o.yields && o.running > 0", "if o.running > 0"}}},
+	{"whoever comes is served", []edit{{preemptFile, "w.queue.Priority > q.Priority &&", "q != w.queue &&"}, {preemptFile, "&& o.Priority < q.Priority {", "&& o != q {"}}},
 	{"lenders take from lenders", []edit{{preemptFile, "return ByReclaim, s.borrowed(u, w) && s.entitled(w)", "return ByReclaim, s.entitled(w)"}}},
 	{"room that was made is not kept", []edit{{preemptFile, "\t\ts.hosts[i].hold = h\n", ""}}},
 	{"the outbox does not say who was preempted", []edit{{coreFile, "if u.Preempted > before.Preempted {", "if false {"}}},
@@ -108,6 +108,11 @@ var mutants = []mutant{
 	{"the history is not as old as the decisions", []edit{{tapeFile, "\tr.begin(opDecide)\n\tr.time(now)", "\tr.begin(opDecide)\n\tr.time(now - now%60_000_000)"}}},
 	{"a blocked queue is told at each look", []edit{{waitsFile, "\t\t\th.told = true\n", ""}}},
 	{"a queue is blocked for reasons of our own", []edit{{waitsFile, "strings.HasPrefix(code, \"MISCONFIGURATION:\") ||", "code != \"\" ||"}}},
+	{"environments take any host", []edit{{wantsFile, "(e.wants == \"\" || unmet(e.wants, words) == \"\")", "(e.wants == \"\" || len(words) > 0)"}}},
+	{"jobs take any host", []edit{{wantsFile, "(p.Wants == \"\" || p.unmet(words) == \"\")", "(p.Wants == \"\" || len(words) > 0)"}}},
+	{"an environment's terms are those that it was created with", []edit{{roomFile, "if was := o.wants; was != o.ofHosts() {", "if was := o.wants; was == \"\" && was != o.ofHosts() {"}}},
+	{"a host is what it was when it first came", []edit{{roomFile, "h.capacity.Sub(h.free)\n\th.capacity, h.free, h.kind = capacity, capacity.Sub(used), s.kindOf(executors)", "h.capacity.Sub(h.free)\n\th.capacity, h.free = capacity, capacity.Sub(used)\n\tif h.kind == 0 {\n\t\th.kind = s.kindOf(executors)\n\t}"}}},
+	{"a cancel spares who waits to be tried again", []edit{{stepFile, "if u.Status.Terminal() || u.Status.Live() {\n\t\treturn u\n\t}\n\tu.Cancelled", "if u.Status.Terminal() || u.Attempt > 0 {\n\t\treturn u\n\t}\n\tu.Cancelled"}}},
 	{"a letter too many is acknowledged", []edit{{postFile, "b.letters[n].Seq <= ack {", "b.letters[n].Seq <= ack+1 {"}}},
 }
 
@@ -134,15 +139,26 @@ func TestMutants(t *testing.T) {
 		t.Fatal(err)
 	}
 	two := make(chan struct{}, 2) // builds at a time
-	var wg sync.WaitGroup
 	for i := range mutants {
-		wg.Go(func() {
+		t.Run(mutants[i].name, func(t *testing.T) {
+			t.Parallel()
 			two <- struct{}{}
 			defer func() { <-two }()
 			mutants[i].try(t, tool, root)
 		})
 	}
-	wg.Wait()
+}
+
+// TestMutantsFit wants the text that each planted bug changes in the sources as they are, so
+// that whoever changes it brings the bug up to date.
+func TestMutantsFit(t *testing.T) {
+	root := filepath.Join("..", "..")
+	if _, err := os.Stat(filepath.Join(root, "go.mod")); err != nil {
+		t.Skip("the sources are not here: this is the binary of a mutant")
+	}
+	for i := range mutants {
+		mutants[i].overlay(t, root, t.TempDir())
+	}
 }
 
 func (m *mutant) try(t *testing.T, tool, root string) {

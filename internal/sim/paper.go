@@ -368,15 +368,16 @@ func (j *paperJob) status(i int32) job.Status {
 	return j.row.Base
 }
 
-// attempt finds the record of an attempt.
+// attempt finds the record of an attempt. Once another is to follow, it is that of the
+// history: the row of the unit goes on.
 func (j *paperJob) attempt(i, number int32) (manager.UnitRow, bool) {
-	if u, ok := j.units[i]; ok && u.Attempt == number {
-		return u, true
-	}
 	for _, u := range j.attempts[i] {
 		if u.Attempt == number {
 			return u, true
 		}
+	}
+	if u, ok := j.units[i]; ok && u.Attempt == number {
+		return u, true
 	}
 	return manager.UnitRow{}, false
 }

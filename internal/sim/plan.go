@@ -8,23 +8,24 @@ import (
 // plan is what a client means to run: enough to build the request again and again, and
 // how each attempt will behave.
 type plan struct {
-	name    string
-	seed    uint64
-	token   string
-	queue   string
-	size    int32
-	need    resource.Vector
-	retry   job.Retry
-	timeout int32
-	deps    []job.Dependency
-	huge    bool // fits nowhere
-	endless bool // runs until it is stopped
-	tokens  []job.ConsumableNeed
-	share   string // of a queue that is shared
-	nodes   int32  // of a multi-node parallel job; 0 = none
-	main    int32
-	quota   string // quota share
-	urgency int32  // schedulingPriority
+	name     string
+	seed     uint64
+	token    string
+	queue    string
+	size     int32
+	need     resource.Vector
+	retry    job.Retry
+	timeout  int32
+	deps     []job.Dependency
+	huge     bool // fits nowhere
+	endless  bool // runs until it is stopped
+	tokens   []job.ConsumableNeed
+	share    string // of a queue that is shared
+	nodes    int32  // of a multi-node parallel job; 0 = none
+	main     int32
+	quota    string // quota share
+	urgency  int32  // schedulingPriority
+	requires string // of its hosts
 
 	sent    int // requests that left
 	created int // jobs in the journal
@@ -34,7 +35,7 @@ type plan struct {
 func (p *plan) spec() *job.Spec {
 	s := &job.Spec{
 		Name: p.name, Queue: p.queue, Definition: "d:1", Image: job.HostImage, Command: []string{"run", p.name},
-		Need: p.need, Size: p.size, Token: p.token, TimeoutSeconds: p.timeout, Tags: map[string]string{"plan": p.name}, Share: p.share, QuotaShare: p.quota, Priority: p.urgency,
+		Need: p.need, Size: p.size, Token: p.token, TimeoutSeconds: p.timeout, Tags: map[string]string{"plan": p.name}, Share: p.share, QuotaShare: p.quota, Priority: p.urgency, Requires: p.requires,
 		Retry: job.Retry{Attempts: p.retry.Attempts},
 	}
 	s.Retry.Rules = append(s.Retry.Rules, p.retry.Rules...)
@@ -202,6 +203,7 @@ func (w *world) newPlan(name string, known []*receipt) *plan {
 		p.main = int32(r >> 16 % uint64(p.nodes))
 		p.need.MilliVCPU = 100 + p.need.MilliVCPU%200 // all of them fit on the smallest world
 	}
+	p.requires = p.wanted()
 	return p
 }
 

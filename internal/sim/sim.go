@@ -41,6 +41,7 @@ type Stats struct {
 	Dropped, Duplicated, Compared, Retried, Ended int // Compared: Cores held against rebuilt ones
 	Gangs, Nodes                                  int // attempts of multi-node parallel jobs, and starts of nodes but the main ones
 	Preempted, Blocked                            int
+	Chosen                                        int // leases on hosts of which their jobs or environments wanted something
 }
 
 // Violation is a broken promise.
@@ -99,4 +100,5 @@ func (s *Stats) add(o Stats) {
 	s.Nodes += o.Nodes
 	s.Preempted += o.Preempted
 	s.Blocked += o.Blocked
+	s.Chosen += o.Chosen
 }

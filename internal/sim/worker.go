@@ -49,6 +49,9 @@ func (h *host) startWorker() {
 		return
 	}
 	h.lives++
+	if h.lives > 1 && !h.w.healed && h.w.chance(0.2) {
+		h.renamed()
+	}
 	k := &worker{h: h}
 	h.worker = k
 	for _, p := range h.procs {
@@ -90,21 +93,19 @@ func (k *worker) hello() {
 	}
 	k.greeting, k.session = true, ""
 	h := k.h
-	m := manager.Hello{Host: h.id, Boot: h.boot, Capacity: h.capacity, Executors: h.executors, Held: slices.Clone(k.preparing)}
-	if h.draining {
-		m.Capacity = resource.Vector{}
-	}
+	m := manager.Hello{Host: h.id, Boot: h.boot, Capacity: h.offer(), Executors: h.words, Held: slices.Clone(k.preparing)}
 	for _, p := range h.procs {
 		m.Held = append(m.Held, p.a.Lease)
 	}
 	call(&h.net, 5*second, func(s *server, answer func(welcome, error)) { s.hello(m, answer) }, func(a welcome, err error) {
-		k.event(func() { k.welcomed(m.Boot, a, err) })
+		k.event(func() { k.welcomed(&m, a, err) })
 	})
 }
 
-func (k *worker) welcomed(boot string, a welcome, err error) {
+// welcomed begins the session, if what was said still holds.
+func (k *worker) welcomed(m *manager.Hello, a welcome, err error) {
 	k.greeting = false
-	if err != nil || boot != k.h.boot {
+	if err != nil || m.Boot != k.h.boot || m.Capacity != k.h.offer() {
 		k.after(k.h.w.between(100*ms, 2*second), k.hello)
 		return
 	}
@@ -290,6 +291,14 @@ func (k *worker) acknowledged(reports []job.Report, refused []error) {
 			k.h.kill(r.Lease)
 		}
 	}
+}
+
+// offer is what the worker says that its host has.
+func (h *host) offer() resource.Vector {
+	if h.draining {
+		return resource.Vector{}
+	}
+	return h.capacity
 }
 
 // drain makes the worker offer nothing for a while, as before it leaves.

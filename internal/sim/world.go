@@ -129,7 +129,7 @@ const sheets = 1 << 20
 func (w *world) setUp() {
 	w.paper.envs = []job.Environment{
 		{Name: "local", Managed: true, Enabled: true, MaxMilliVCPU: 64000, HostJobs: true},
-		{Name: "small", Managed: true, Enabled: true, MaxMilliVCPU: 3000, HostJobs: true},
+		termed(job.Environment{Name: "small", Managed: true, Enabled: true, MaxMilliVCPU: 3000, HostJobs: true}, int(w.opt.Seed%6)),
 	}
 	yields := map[string]string{sched.TagPreempt: "true", sched.TagProtect: "1"}
 	w.paper.queues = []job.Queue{
@@ -172,13 +172,17 @@ func (w *world) watch() {
 	})
 }
 
-func (w *world) addHost() {
+// addHost adds a host of any kind.
+func (w *world) addHost() { w.addHostOf(w.kindOf(len(w.hosts))) }
+
+func (w *world) addHostOf(kind int) {
 	n := len(w.hosts)
 	h := &host{
 		w: w, id: fmt.Sprintf("i-%017d", n),
-		capacity:  resource.Vector{MilliVCPU: 1000 * (1 + w.rng.Int64N(4)), MemoryMiB: 4096},
-		executors: []string{"process"},
+		capacity: resource.Vector{MilliVCPU: 1000 * (1 + w.rng.Int64N(4)), MemoryMiB: 4096},
 	}
+	h.says(kind)
+	w.note("host %s of %+v says %v", h.id, h.capacity, h.words)
 	w.hosts = append(w.hosts, h)
 	h.boots()
 	h.startWorker()

@@ -28,7 +28,7 @@ func (w *world) kindOf(n int) int {
 		return 1 + n
 	}
 	p := plan{seed: w.opt.Seed}
-	return int(p.roll(int32(n), 0, 10) % uint64(len(kinds)))
+	return int(p.roll(int32(n), 0, 20) % uint64(len(kinds)))
 }
 
 // renamed gives a host other words, as a worker that is started with other attributes does.

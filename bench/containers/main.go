@@ -53,26 +53,19 @@ func run() (err error) {
 	n := flag.Int("n", 200, "containers of each measurement")
 	processes := flag.Int("processes", 2000, "processes of each measurement")
 	runs := flag.Int("runs", 3, "rounds; the median counts")
-	binary := flag.String("drover", "", "drover binary; built from this tree if empty")
-	flag.Parse()
-	dir, err := os.MkdirTemp("", "drover-bench-")
-	if err != nil {
+	var stage rig.Stage
+	if err := stage.Open(); err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
-	drover, err := rig.Build(dir, *binary)
-	if err != nil {
-		return err
-	}
-	fmt.Println(rig.Machine())
-	api, err := engine(dir)
+	defer func() { err = errors.Join(err, stage.Close()) }()
+	api, err := engine(stage.Dir)
 	if err != nil {
 		fmt.Printf("SKIP: no rows of containers: %v\n", err)
 	} else {
 		defer api.Close()
 		defer func() { err = errors.Join(err, exec.Command("docker", "rmi", "-f", image).Run()) }()
 	}
-	in, err := rig.Launch(drover, dir)
+	in, err := rig.Launch(stage.Drover, stage.Dir)
 	if err != nil {
 		return err
 	}

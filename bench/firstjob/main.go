@@ -11,38 +11,19 @@
 package main
 
 import (
-	"context"
 	"flag"
 	"fmt"
 	"os"
-	"slices"
-	"strings"
 
 	"drover/bench/rig"
 )
 
 // bench is one run of the program.
 type bench struct {
-	ctx    context.Context
-	drover string
-	dir    string
-	runs   int
-	tasks  int
-	files  int
-}
-
-var rows = []struct {
-	name string
-	run  func(*bench) error
-}{
-	{"start", (*bench).start},
-	{"submit", (*bench).submit},
-	{"accept", (*bench).accept},
-	{"latency", (*bench).latency},
-	{"refill", (*bench).refill},
-	{"tasks", (*bench).taskRate},
-	{"files", (*bench).fileRate},
-	{"map", (*bench).mapRate},
+	rig.Stage
+	runs  int
+	tasks int
+	files int
 }
 
 func main() {
@@ -53,41 +34,17 @@ func main() {
 }
 
 func run() error {
-	var names []string
-	for _, r := range rows {
-		names = append(names, r.name)
-	}
-	which := flag.String("rows", strings.Join(names, ","), "rows to measure")
-	binary := flag.String("drover", "", "drover binary; built from this tree if empty")
-	b := &bench{ctx: context.Background()}
+	b := &bench{}
 	flag.IntVar(&b.runs, "runs", 5, "runs of each measurement; the median counts")
 	flag.IntVar(&b.tasks, "tasks", 10_000, "children of the array of `true`")
 	flag.IntVar(&b.files, "files", 2_000, "files of the wc measurements")
-	flag.Parse()
-
-	dir, err := os.MkdirTemp("", "drover-bench-")
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(dir)
-	b.dir = dir
-	if b.drover, err = rig.Build(dir, *binary); err != nil {
-		return err
-	}
-	fmt.Println(rig.Machine())
-	wanted := strings.Split(*which, ",")
-	for _, w := range wanted {
-		if !slices.Contains(names, w) {
-			return fmt.Errorf("no row %q; there are %s", w, strings.Join(names, ", "))
-		}
-	}
-	for _, r := range rows {
-		if !slices.Contains(wanted, r.name) {
-			continue
-		}
-		if err := r.run(b); err != nil {
-			return fmt.Errorf("%s: %w", r.name, err)
-		}
-	}
-	return nil
+	return b.Play("",
+		rig.Row{Name: "start", Run: b.start},
+		rig.Row{Name: "submit", Run: b.submit},
+		rig.Row{Name: "accept", Run: b.accept},
+		rig.Row{Name: "latency", Run: b.latency},
+		rig.Row{Name: "refill", Run: b.refill},
+		rig.Row{Name: "tasks", Run: b.taskRate},
+		rig.Row{Name: "files", Run: b.fileRate},
+		rig.Row{Name: "map", Run: b.mapRate})
 }

@@ -23,7 +23,7 @@ import (
 func (b *bench) start() error {
 	var ready, rss []float64
 	for range b.runs {
-		in, err := rig.Launch(b.drover, b.dir)
+		in, err := rig.Launch(b.Drover, b.Dir)
 		if err != nil {
 			return err
 		}
@@ -45,27 +45,18 @@ func (b *bench) start() error {
 func (b *bench) submit() error {
 	var ratio, rates, floors []float64
 	for range b.runs {
-		before, err := rig.HTTPFloor(b.dir, 16, 2*time.Second)
+		rate, h, r, err := rig.AgainstH(b.Dir, 16, b.submitOnce)
 		if err != nil {
 			return err
 		}
-		rate, err := b.submitOnce()
-		if err != nil {
-			return err
-		}
-		after, err := rig.HTTPFloor(b.dir, 16, 2*time.Second)
-		if err != nil {
-			return err
-		}
-		h := (before + after) / 2
-		rates, floors, ratio = append(rates, rate), append(floors, h), append(ratio, rate/h)
+		rates, floors, ratio = append(rates, rate), append(floors, h), append(ratio, r)
 	}
 	fmt.Printf("single SubmitJob, durable, signed, 16 clients: %.0f/s = %.2f H (H = %.0f/s; must >= 0.35, goal 0.7)\n", rig.Median(rates), rig.Median(ratio), rig.Median(floors))
 	return nil
 }
 
 func (b *bench) submitOnce() (float64, error) {
-	in, err := rig.Launch(b.drover, b.dir)
+	in, err := rig.Launch(b.Drover, b.Dir)
 	if err != nil {
 		return 0, err
 	}
@@ -89,7 +80,7 @@ func (b *bench) submitOnce() (float64, error) {
 func (b *bench) accept() error {
 	for _, size := range []int{10_000, 1_000_000} {
 		var took []float64
-		in, err := rig.Launch(b.drover, b.dir)
+		in, err := rig.Launch(b.Drover, b.Dir)
 		if err != nil {
 			return err
 		}
@@ -117,7 +108,7 @@ func (b *bench) accept() error {
 
 // latency: submission to RUNNING on an idle, warm worker, by the server's own records.
 func (b *bench) latency() error {
-	in, err := rig.Launch(b.drover, b.dir)
+	in, err := rig.Launch(b.Drover, b.Dir)
 	if err != nil {
 		return err
 	}
@@ -149,7 +140,7 @@ func (b *bench) latency() error {
 // refill: the time a slot stays empty between one child's end and the next one's start,
 // with children that fill the whole host.
 func (b *bench) refill() error {
-	in, err := rig.Launch(b.drover, b.dir)
+	in, err := rig.Launch(b.Drover, b.Dir)
 	if err != nil {
 		return err
 	}
@@ -219,7 +210,7 @@ func (b *bench) taskRate() error {
 }
 
 func (b *bench) tasksOnce(command ...string) (rate, cpuMillis float64, measured bool, err error) {
-	in, err := rig.Launch(b.drover, b.dir)
+	in, err := rig.Launch(b.Drover, b.Dir)
 	if err != nil {
 		return 0, 0, false, err
 	}
@@ -275,7 +266,7 @@ func (b *bench) parallel(drover float64) error {
 
 // makeFiles writes small text files and gives their folder.
 func (b *bench) makeFiles() (string, error) {
-	dir := filepath.Join(b.dir, "files")
+	dir := filepath.Join(b.Dir, "files")
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return "", err
 	}
@@ -290,7 +281,7 @@ func (b *bench) makeFiles() (string, error) {
 
 // xargs counts the words of every file with two processes at a time.
 func (b *bench) xargs(dir string) (float64, error) {
-	out, err := os.MkdirTemp(b.dir, "xargs-")
+	out, err := os.MkdirTemp(b.Dir, "xargs-")
 	if err != nil {
 		return 0, err
 	}
@@ -323,7 +314,7 @@ func (b *bench) fileRate() error {
 		if err != nil {
 			return err
 		}
-		out, err := os.MkdirTemp(b.dir, "array-")
+		out, err := os.MkdirTemp(b.Dir, "array-")
 		if err != nil {
 			return err
 		}
@@ -372,19 +363,19 @@ func (b *bench) mapRate() error {
 }
 
 func (b *bench) mapOnce(dir string) (float64, error) {
-	in, err := rig.Launch(b.drover, b.dir)
+	in, err := rig.Launch(b.Drover, b.Dir)
 	if err != nil {
 		return 0, err
 	}
 	if err := in.WithWorker(); err != nil {
 		return 0, err
 	}
-	out, err := os.MkdirTemp(b.dir, "map-")
+	out, err := os.MkdirTemp(b.Dir, "map-")
 	if err != nil {
 		return 0, err
 	}
 	defer os.RemoveAll(out)
-	cmd := exec.Command(b.drover, "--data", in.Data, "map", "--in", dir, "--out", out, "--vcpus", "0.25", "--memory", "64", "--", "wc", "-w")
+	cmd := exec.Command(b.Drover, "--data", in.Data, "map", "--in", dir, "--out", out, "--vcpus", "0.25", "--memory", "64", "--", "wc", "-w")
 	var text bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &text, &text
 	start := time.Now()

@@ -16,14 +16,13 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"net/http"
 	_ "net/http/pprof" // for -pprof
 	"os"
 	"runtime"
-	"slices"
-	"strings"
 
 	"drover/bench/rig"
 	"drover/internal/cli"
@@ -34,8 +33,7 @@ const pprofAddress = "DROVER_BENCH_PPROF"
 
 // bench is one run of the program.
 type bench struct {
-	drover  string
-	dir     string
+	rig.Stage
 	pending int
 	jobs    int
 	hosts   int
@@ -85,18 +83,6 @@ func number(v float64) string {
 	return fmt.Sprintf("%.2f", v)
 }
 
-var rows = []struct {
-	name string
-	run  func(*bench) error
-}{
-	{"jobs", (*bench).plainJobs},
-	{"arrays", (*bench).arrays},
-	{"submit", (*bench).submitRate},
-	{"pending", (*bench).manyPending},
-	{"chunks", (*bench).manyArrays},
-	{"rounds", (*bench).rounds},
-}
-
 func main() {
 	if address := os.Getenv(pprofAddress); address != "" && len(os.Args) > 1 && os.Args[1] == "serve" {
 		go func() { fmt.Fprintln(os.Stderr, http.ListenAndServe(address, nil)) }()
@@ -109,53 +95,36 @@ func main() {
 }
 
 func run() error {
-	var names []string
-	for _, r := range rows {
-		names = append(names, r.name)
-	}
 	b := &bench{}
-	which := flag.String("rows", strings.Join(names, ","), "what to measure")
-	binary := flag.String("drover", "", "drover binary; built from this tree if empty")
-	profiles := flag.String("pprof", "", "address on which the server serves profiles")
 	flag.IntVar(&b.pending, "pending", 1_000_000, "jobs that wait")
 	flag.IntVar(&b.jobs, "jobs", 20_000, "jobs, or children, that run")
 	flag.IntVar(&b.hosts, "hosts", 4, "simulated hosts")
-	flag.Parse()
-	wanted := strings.Split(*which, ",")
-	for _, w := range wanted {
-		if !slices.Contains(names, w) {
-			return fmt.Errorf("no row %q; there are %s", w, strings.Join(names, ", "))
+	flag.Func("pprof", "address on which the server, then this program, serves profiles", func(address string) error {
+		if address == "" {
+			return errors.New("it takes HOST:PORT")
 		}
-	}
-	dir, err := os.MkdirTemp("", "drover-bench-")
-	if err != nil {
+		self, err := os.Executable()
+		return errors.Join(err, os.Setenv(pprofAddress, address), flag.Set("drover", self))
+	})
+	if err := b.Play(fmt.Sprint("# GOMAXPROCS ", runtime.GOMAXPROCS(0)),
+		titled("jobs", b.plainJobs),
+		titled("arrays", b.arrays),
+		titled("submit", b.submitRate),
+		titled("pending", b.manyPending),
+		titled("chunks", b.manyArrays),
+		titled("rounds", b.rounds)); err != nil {
 		return err
-	}
-	defer os.RemoveAll(dir)
-	b.dir = dir
-	if *profiles != "" {
-		if err := os.Setenv(pprofAddress, *profiles); err != nil {
-			return err
-		}
-		if *binary, err = os.Executable(); err != nil {
-			return err
-		}
-	}
-	if b.drover, err = rig.Build(dir, *binary); err != nil {
-		return err
-	}
-	fmt.Println(rig.Machine(), "GOMAXPROCS", runtime.GOMAXPROCS(0))
-	for _, r := range rows {
-		if !slices.Contains(wanted, r.name) {
-			continue
-		}
-		fmt.Println(r.name)
-		if err := r.run(b); err != nil {
-			return fmt.Errorf("%s: %w", r.name, err)
-		}
 	}
 	b.print()
 	return nil
+}
+
+// titled is a row that prints its name above its figures.
+func titled(name string, run func() error) rig.Row {
+	return rig.Row{Name: name, Run: func() error {
+		fmt.Println(name)
+		return run()
+	}}
 }
 
 // print writes the table in Markdown, for a note.

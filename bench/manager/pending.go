@@ -84,16 +84,25 @@ func (b *bench) answers(in *rig.Instance) error {
 	return nil
 }
 
-// restart crashes the server and starts another one on its folder.
-func (b *bench) restart(in *rig.Instance, empty float64, what string) error {
+// crash crashes the server, and measures how soon another one is ready on its folder.
+func (b *bench) crash(in *rig.Instance, what string) (*rig.Instance, error) {
 	if err := in.Crash(); err != nil {
-		return err
+		return nil, err
 	}
-	again, err := rig.LaunchOn(b.drover, in.Data, patience, "--no-worker")
+	again, err := rig.LaunchOn(b.Drover, in.Data, patience, "--no-worker")
+	if err != nil {
+		return nil, err
+	}
+	b.row("restart after a crash with "+what+" queued, to ready", again.Ready.Seconds(), bound{10, 3, "s", false})
+	return again, nil
+}
+
+// restart is crash, and tells whether the next server takes jobs and what memory it holds.
+func (b *bench) restart(in *rig.Instance, empty float64, what string) error {
+	again, err := b.crash(in, what)
 	if err != nil {
 		return err
 	}
-	b.row("restart after a crash with "+what+" queued, to ready", again.Ready.Seconds(), bound{10, 3, "s", false})
 	rate, err := submit(again, 1, 1<<30, 1<<30+1) // ready means ready to take jobs
 	if err != nil || rate <= 0 {
 		return fmt.Errorf("after the restart: %w", err)
@@ -129,13 +138,9 @@ func (b *bench) manyArrays() error {
 	if _, err := rig.Post(4, in.Endpoint+"/v1/submitjob", func(i int64) (string, bool) { return arrayBody(i, size), i < n }, sign(in)); err != nil {
 		return err
 	}
-	if err := in.Crash(); err != nil {
-		return err
-	}
-	again, err := rig.LaunchOn(b.drover, in.Data, patience, "--no-worker")
+	again, err := b.crash(in, fmt.Sprintf("%d arrays of %d", n, size))
 	if err != nil {
 		return err
 	}
-	b.row(fmt.Sprintf("restart after a crash with %d arrays of %d queued, to ready", n, size), again.Ready.Seconds(), bound{10, 3, "s", false})
 	return again.Interrupt()
 }

@@ -16,21 +16,27 @@ const patience = 5 * time.Minute
 
 // launch starts a server without a worker of its own, with the queue and the definition.
 func (b *bench) launch(vcpu string) (*rig.Instance, error) {
-	in, err := rig.Launch(b.drover, b.dir, "--no-worker")
+	in, err := rig.Launch(b.Drover, b.Dir, "--no-worker")
 	if err != nil {
 		return nil, err
 	}
 	return in, in.Define(vcpu)
 }
 
+// launchWithHosts is launch and the simulated hosts.
+func (b *bench) launchWithHosts() (*rig.Instance, *hosts, error) {
+	in, err := b.launch("1")
+	if err != nil {
+		return nil, nil, err
+	}
+	h, err := openHosts(in, b.hosts)
+	return in, h, err
+}
+
 // plainJobs: jobs submitted one by one while hosts run them, and with all of them waiting
 // before the first host comes.
 func (b *bench) plainJobs() error {
-	in, err := b.launch("1")
-	if err != nil {
-		return err
-	}
-	h, err := openHosts(in, b.hosts)
+	in, h, err := b.launchWithHosts()
 	if err != nil {
 		return err
 	}
@@ -75,11 +81,7 @@ func (b *bench) arrays() error {
 	const size = 10_000
 	n := max(b.jobs/size, 1)
 	for _, followed := range []bool{false, true} {
-		in, err := b.launch("1")
-		if err != nil {
-			return err
-		}
-		h, err := openHosts(in, b.hosts)
+		in, h, err := b.launchWithHosts()
 		if err != nil {
 			return err
 		}
@@ -128,24 +130,18 @@ func (b *bench) arrays() error {
 func (b *bench) submitRate() error {
 	var ratios, rates, floors []float64
 	for range 3 {
-		before, err := rig.HTTPFloor(b.dir, 64, 2*time.Second)
+		rate, h, ratio, err := rig.AgainstH(b.Dir, 64, func() (float64, error) {
+			in, err := b.launch("1")
+			if err != nil {
+				return 0, err
+			}
+			rate, err := submit(in, 64, 0, int64(b.jobs))
+			return rate, errors.Join(err, in.Interrupt())
+		})
 		if err != nil {
 			return err
 		}
-		in, err := b.launch("1")
-		if err != nil {
-			return err
-		}
-		rate, err := submit(in, 64, 0, int64(b.jobs))
-		if err := errors.Join(err, in.Interrupt()); err != nil {
-			return err
-		}
-		after, err := rig.HTTPFloor(b.dir, 64, 2*time.Second)
-		if err != nil {
-			return err
-		}
-		h := (before + after) / 2
-		rates, floors, ratios = append(rates, rate), append(floors, h), append(ratios, rate/h)
+		rates, floors, ratios = append(rates, rate), append(floors, h), append(ratios, ratio)
 	}
 	b.row(fmt.Sprintf("SubmitJob with 64 clients, each job its own (%.0f/s, H = %.0f/s)", rig.Median(rates), rig.Median(floors)), rig.Median(ratios), bound{0.35, 0.7, "H", true})
 	return nil

@@ -8,10 +8,9 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
-	"sync"
-	"sync/atomic"
 	"time"
 
+	"drover/bench/rig"
 	"drover/internal/wire/sigv4"
 )
 
@@ -62,26 +61,13 @@ func (t *target) makeBucket(name string) error {
 
 // rate calls do with 0, 1, … from a number of clients for a while and gives calls a second.
 func rate(clients int, during time.Duration, do func(i int64) error) (float64, error) {
-	var next, done atomic.Int64
-	var failed atomic.Pointer[error]
-	var all sync.WaitGroup
-	start := time.Now()
-	for range clients {
-		all.Go(func() {
-			for failed.Load() == nil && time.Since(start) < during {
-				if err := do(next.Add(1) - 1); err != nil {
-					failed.Store(&err)
-					return
-				}
-				done.Add(1)
-			}
-		})
-	}
-	all.Wait()
-	if e := failed.Load(); e != nil {
-		return 0, *e
-	}
-	return float64(done.Load()) / time.Since(start).Seconds(), nil
+	end := time.Now().Add(during)
+	return rig.Rate(clients, func(i int64) error {
+		if !time.Now().Before(end) {
+			return rig.ErrEnough
+		}
+		return do(i)
+	})
 }
 
 // noise is content that no disk or server makes smaller, and the same each time.

@@ -14,8 +14,6 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"slices"
-	"strings"
 	"time"
 
 	"drover/bench/rig"
@@ -23,24 +21,12 @@ import (
 
 // bench is one run of the program.
 type bench struct {
-	drover string
-	dir    string
+	rig.Stage
 	runs   int
 	during time.Duration
 	keys   int
 	gib    int
 	missed int
-}
-
-var rows = []struct {
-	name string
-	run  func(*bench) error
-}{
-	{"small", (*bench).small},
-	{"large", (*bench).large},
-	{"list", (*bench).list},
-	{"events", (*bench).events},
-	{"memory", (*bench).memory},
 }
 
 func main() {
@@ -58,49 +44,27 @@ func main() {
 }
 
 func run() error {
-	var names []string
-	for _, r := range rows {
-		names = append(names, r.name)
-	}
-	which := flag.String("rows", strings.Join(names, ","), "rows to measure")
-	binary := flag.String("drover", "", "drover binary; built from this tree if empty")
 	b := &bench{}
 	flag.IntVar(&b.runs, "runs", 3, "runs of each measurement; the median counts")
 	flag.DurationVar(&b.during, "during", 3*time.Second, "length of a run with small objects")
 	flag.IntVar(&b.keys, "keys", 1_000_000, "keys in the listed bucket")
 	flag.IntVar(&b.gib, "gib", 5, "GiB that flow through for the memory row")
-	flag.Parse()
-
-	dir, err := os.MkdirTemp("", "drover-bench-")
-	if err != nil {
+	if err := b.Play(fmt.Sprintf(columns, "", "drover", "peer", "ratio", "must", ""),
+		rig.Row{Name: "small", Run: b.small},
+		rig.Row{Name: "large", Run: b.large},
+		rig.Row{Name: "list", Run: b.list},
+		rig.Row{Name: "events", Run: b.events},
+		rig.Row{Name: "memory", Run: b.memory}); err != nil {
 		return err
-	}
-	defer os.RemoveAll(dir)
-	b.dir = dir
-	if b.drover, err = rig.Build(dir, *binary); err != nil {
-		return err
-	}
-	wanted := strings.Split(*which, ",")
-	for _, w := range wanted {
-		if !slices.Contains(names, w) {
-			return fmt.Errorf("no row %q; there are %s", w, strings.Join(names, ", "))
-		}
-	}
-	fmt.Println(rig.Machine())
-	fmt.Printf("%-44s %14s %14s %8s %8s  %s\n", "", "drover", "peer", "ratio", "must", "")
-	for _, r := range rows {
-		if !slices.Contains(wanted, r.name) {
-			continue
-		}
-		if err := r.run(b); err != nil {
-			return fmt.Errorf("%s: %w", r.name, err)
-		}
 	}
 	if b.missed > 0 {
 		return fmt.Errorf("%d numbers are missed", b.missed)
 	}
 	return nil
 }
+
+// columns is a line of the table.
+const columns = "%-44s %14s %14s %8s %8s  %s"
 
 // ratio prints a row that is compared with a peer.
 func (b *bench) ratio(what, unit string, ours, theirs []float64, must float64) {
@@ -117,5 +81,5 @@ func (b *bench) print(what, ours, theirs, ratio, must string, met bool) {
 		word = "MISSED"
 		b.missed++
 	}
-	fmt.Printf("%-44s %14s %14s %8s %8s  %s\n", what, ours, theirs, ratio, must, word)
+	fmt.Printf(columns+"\n", what, ours, theirs, ratio, must, word)
 }

@@ -100,7 +100,7 @@ func (b *bench) startPeer(kind string) (url string, stop func() error, err error
 	if err != nil {
 		return "", nil, err
 	}
-	dir, err := os.MkdirTemp(b.dir, kind+"-")
+	dir, err := os.MkdirTemp(b.Dir, kind+"-")
 	if err != nil {
 		return "", nil, err
 	}

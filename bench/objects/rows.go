@@ -3,13 +3,12 @@ package main
 import (
 	"encoding/json"
 	"encoding/xml"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
-	"strings"
-	"sync/atomic"
 	"time"
 
 	"drover/bench/rig"
@@ -30,14 +29,20 @@ type store struct {
 }
 
 func (b *bench) launch() (*store, error) {
-	in, err := rig.Launch(b.drover, b.dir, "--no-worker", "--s3-listen", "127.0.0.1:0")
+	in, err := rig.Launch(b.Drover, b.Dir, "--no-worker", "--s3-listen", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
 	}
 	return b.open(in)
 }
 
-func (b *bench) open(in *rig.Instance) (*store, error) {
+// open finds the two ports of an instance, and stops it if it cannot.
+func (b *bench) open(in *rig.Instance) (_ *store, err error) {
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, in.Stop())
+		}
+	}()
 	text, err := os.ReadFile(filepath.Join(in.Data, "server.json"))
 	for end := time.Now().Add(10 * time.Second); err != nil && time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
 		text, err = os.ReadFile(filepath.Join(in.Data, "server.json")) // it answers a moment before it is announced
@@ -54,6 +59,25 @@ func (b *bench) open(in *rig.Instance) (*store, error) {
 		return nil, fmt.Errorf("server.json names no direct port: %s", text)
 	}
 	return &store{in, newTarget(in.Endpoint, in.Client.Credentials), newTarget(direct, in.Client.Credentials)}, nil
+}
+
+// launchFilled is launch with n objects in a bucket.
+func (b *bench) launchFilled(bucket string, n int, key func(int) string) (*store, error) {
+	s, err := b.launch()
+	if err != nil {
+		return nil, err
+	}
+	if err := errors.Join(s.direct.makeBucket(bucket), s.Stop()); err != nil {
+		return nil, err
+	}
+	if err := fill(s.Data, bucket, n, key); err != nil {
+		return nil, err
+	}
+	in, err := rig.LaunchOn(b.Drover, s.Data, time.Minute, "--no-worker", "--s3-listen", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	return b.open(in)
 }
 
 // small compares objects of 4 KiB: durable here, without fsync there.
@@ -77,15 +101,13 @@ func (b *bench) small() error {
 		if err := t.makeBucket("bench"); err != nil {
 			return fmt.Errorf("target %d: %w", i, err)
 		}
-		var n atomic.Int64
-		if _, err := rate(clients, time.Hour, func(i int64) error {
+		if _, err := rig.Rate(clients, func(i int64) error {
 			if i >= smallKeys {
-				return errEnough
+				return rig.ErrEnough
 			}
-			n.Add(1)
 			_, err := t.do(http.MethodPut, path(i), data, hash)
 			return err
-		}); err != errEnough {
+		}); err != nil {
 			return err
 		}
 	}
@@ -116,9 +138,6 @@ func (b *bench) small() error {
 	b.ratio("GET 4 KiB, main port against direct", "/s", rates["GET"][2], rates["GET"][0], 0.5)
 	return nil
 }
-
-// errEnough ends a load that has a number and not a length.
-var errEnough = fmt.Errorf("enough")
 
 // large compares objects of 64 MiB with a bare copy.
 func (b *bench) large() error {
@@ -162,28 +181,11 @@ func (b *bench) large() error {
 
 // list measures pages of a bucket with many keys.
 func (b *bench) list() error {
-	s, err := b.launch()
+	s, err := b.launchFilled("listed", b.keys, func(i int) string { return fmt.Sprintf("raw/%04d/%04d/object-%07d.json", i/100, i/10, i) })
 	if err != nil {
 		return err
 	}
-	if err := s.direct.makeBucket("listed"); err != nil {
-		return err
-	}
-	if err := s.Stop(); err != nil {
-		return err
-	}
-	key := func(i int) string { return fmt.Sprintf("raw/%04d/%04d/object-%07d.json", i/100, i/10, i) }
-	if err := fill(s.Data, "listed", b.keys, key); err != nil {
-		return err
-	}
-	in, err := rig.LaunchOn(b.drover, s.Data, time.Minute, "--no-worker", "--s3-listen", "127.0.0.1:0")
-	if err != nil {
-		return err
-	}
-	defer in.Stop()
-	if s, err = b.open(in); err != nil {
-		return err
-	}
+	defer s.Stop()
 	middle := fmt.Sprintf("raw/%04d/", b.keys/200)
 	for _, c := range []struct {
 		what, prefix, delimiter, after string
@@ -211,34 +213,18 @@ func (b *bench) list() error {
 // events measures how many changes a second are written down and told to a follower.
 func (b *bench) events() error {
 	const n, group = 60_000, 1000
-	s, err := b.launch()
-	if err != nil {
-		return err
-	}
-	if err := s.direct.makeBucket("gone"); err != nil {
-		return err
-	}
-	if err := s.Stop(); err != nil {
-		return err
-	}
 	key := func(i int) string { return fmt.Sprintf("key-%07d", i) }
-	if err := fill(s.Data, "gone", n, key); err != nil {
-		return err
-	}
-	in, err := rig.LaunchOn(b.drover, s.Data, time.Minute, "--no-worker", "--s3-listen", "127.0.0.1:0")
+	s, err := b.launchFilled("gone", n, key)
 	if err != nil {
 		return err
 	}
-	defer in.Stop()
-	if s, err = b.open(in); err != nil {
-		return err
-	}
+	defer s.Stop()
 	told := make(chan error, 1)
 	start := time.Now()
 	go func() { told <- follow(s, n) }()
-	if _, err := rate(clients, time.Hour, func(i int64) error {
+	if _, err := rig.Rate(clients, func(i int64) error {
 		if i >= n/group {
-			return errEnough
+			return rig.ErrEnough
 		}
 		type object struct{ Key string }
 		doc := struct {
@@ -254,7 +240,7 @@ func (b *bench) events() error {
 			_, err = s.direct.do(http.MethodPost, "/gone?delete=", text, sigv4.HashBody(text))
 		}
 		return err
-	}); err != errEnough {
+	}); err != nil {
 		return err
 	}
 	if err := <-told; err != nil {
@@ -287,7 +273,7 @@ func (b *bench) memory() error {
 		if _, err := s.direct.do(http.MethodGet, path, nil, sigv4.EmptyHash); err != nil {
 			return err
 		}
-		if last, err = resident(s.Cmd.Process.Pid); err != nil {
+		if last, err = rig.Resident(s.Cmd.Process.Pid); err != nil {
 			return err
 		}
 		if i == perGiB-1 {
@@ -297,18 +283,4 @@ func (b *bench) memory() error {
 	const slack = 16 << 20
 	b.limit(fmt.Sprintf("memory after 1 and %d GiB in and out", b.gib), fmt.Sprintf("%d, %d MiB", first>>20, last>>20), "flat", last <= first+slack)
 	return nil
-}
-
-// resident is the memory that a process holds.
-func resident(pid int) (int64, error) {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-	if err != nil {
-		return 0, err
-	}
-	_, rest, ok := strings.Cut(string(text), "VmRSS:")
-	var kib int64
-	if _, err := fmt.Sscan(rest, &kib); !ok || err != nil {
-		return 0, fmt.Errorf("the memory of process %d is not known: %w", pid, err)
-	}
-	return kib << 10, nil
 }

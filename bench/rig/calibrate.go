@@ -10,6 +10,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -200,8 +201,22 @@ func HTTPFloor(dir string, n int, during time.Duration) (float64, error) {
 // Hammer posts SubmitBody from n clients for a while and gives the rate of answers 200.
 func Hammer(n int, during time.Duration, url string, sign func(*http.Request)) (float64, error) {
 	end := time.Now().Add(during)
-	rate, err := Post(n, url, func(int64) (string, bool) { return SubmitBody, time.Now().Before(end) }, func(r *http.Request, _ string) { sign(r) })
-	return rate, err
+	return Post(n, url, func(int64) (string, bool) { return SubmitBody, time.Now().Before(end) }, func(r *http.Request, _ string) { sign(r) })
+}
+
+// AgainstH measures a rate with n clients between two measurements of H, and gives it, H
+// and their ratio.
+func AgainstH(dir string, n int, measure func() (float64, error)) (rate, h, ratio float64, err error) {
+	before, err := HTTPFloor(dir, n, 2*time.Second)
+	if err != nil {
+		return 0, 0, 0, err
+	}
+	if rate, err = measure(); err != nil {
+		return 0, 0, 0, err
+	}
+	after, err := HTTPFloor(dir, n, 2*time.Second)
+	h = (before + after) / 2
+	return rate, h, rate / h, err
 }
 
 // Post posts from n clients what next gives, until that says no, and gives the rate of
@@ -209,22 +224,36 @@ func Hammer(n int, during time.Duration, url string, sign func(*http.Request)) (
 func Post(n int, url string, next func(int64) (string, bool), sign func(*http.Request, string)) (float64, error) {
 	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: n}}
 	defer client.CloseIdleConnections()
-	var count, done atomic.Int64
+	return Rate(n, func(i int64) error {
+		body, more := next(i)
+		if !more {
+			return ErrEnough
+		}
+		return post(client, url, body, sign)
+	})
+}
+
+// ErrEnough is what a load says to Rate when there is nothing more to do.
+var ErrEnough = errors.New("enough")
+
+// Rate calls do with 0, 1, … from n clients at once, until it says ErrEnough to each of them
+// or anything else to one, and gives the calls a second that succeeded.
+func Rate(n int, do func(i int64) error) (float64, error) {
+	var next, done atomic.Int64
 	var failed atomic.Pointer[error]
 	start := time.Now()
 	var wg sync.WaitGroup
 	for range n {
 		wg.Go(func() {
 			for failed.Load() == nil {
-				body, more := next(count.Add(1) - 1)
-				if !more {
+				switch err := do(next.Add(1) - 1); err {
+				case nil:
+					done.Add(1)
+				case ErrEnough:
 					return
-				}
-				if err := post(client, url, body, sign); err != nil {
+				default:
 					failed.Store(&err)
-					return
 				}
-				done.Add(1)
 			}
 		})
 	}

@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -187,19 +186,27 @@ func (in *Instance) Await(id string) error {
 	}
 }
 
-// RSS is the resident memory of the server process in MiB.
+// Resident is how many bytes of memory a process holds.
+func Resident(pid int) (int64, error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return 0, err
+	}
+	_, rest, ok := strings.Cut(string(text), "VmRSS:")
+	var kib int64
+	if _, err := fmt.Sscan(rest, &kib); !ok || err != nil {
+		return 0, fmt.Errorf("the memory of process %d is not known: %w", pid, err)
+	}
+	return kib << 10, nil
+}
+
+// RSS is the resident memory of the server process in MiB, 0 where that is not known.
 func (in *Instance) RSS() float64 {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", in.Cmd.Process.Pid))
+	n, err := Resident(in.Cmd.Process.Pid)
 	if err != nil {
 		return 0
 	}
-	for line := range strings.Lines(string(b)) {
-		if v, ok := strings.CutPrefix(line, "VmRSS:"); ok {
-			kib, _ := strconv.ParseFloat(strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(v), "kB")), 64)
-			return kib / 1024
-		}
-	}
-	return 0
+	return float64(n) / (1 << 20)
 }
 
 // Interrupt ends the server and leaves what it holds on the disk; its jobs, if any, go on.

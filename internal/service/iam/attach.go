@@ -92,11 +92,7 @@ func (s *Service) DetachUserPolicy(ctx context.Context, in *iam.DetachUserPolicy
 
 // ListAttachedUserPolicies lists the managed policies of a user.
 func (s *Service) ListAttachedUserPolicies(ctx context.Context, in *iam.ListAttachedUserPoliciesInput) (*iam.ListAttachedUserPoliciesOutput, error) {
-	w, err := readWindow(in.Marker, in.MaxItems)
-	if err != nil {
-		return nil, err
-	}
-	u, err := view(ctx, s, users, *in.UserName, noUser(*in.UserName))
+	u, w, err := viewList(ctx, s, users, *in.UserName, noUser(*in.UserName), in.Marker, in.MaxItems)
 	if err != nil {
 		return nil, err
 	}
@@ -121,11 +117,7 @@ func (s *Service) DetachRolePolicy(ctx context.Context, in *iam.DetachRolePolicy
 
 // ListAttachedRolePolicies lists the managed policies of a role.
 func (s *Service) ListAttachedRolePolicies(ctx context.Context, in *iam.ListAttachedRolePoliciesInput) (*iam.ListAttachedRolePoliciesOutput, error) {
-	w, err := readWindow(in.Marker, in.MaxItems)
-	if err != nil {
-		return nil, err
-	}
-	r, err := view(ctx, s, roles, *in.RoleName, noRole(*in.RoleName))
+	r, w, err := viewList(ctx, s, roles, *in.RoleName, noRole(*in.RoleName), in.Marker, in.MaxItems)
 	if err != nil {
 		return nil, err
 	}

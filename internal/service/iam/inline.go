@@ -108,11 +108,7 @@ func (s *Service) GetUserPolicy(ctx context.Context, in *iam.GetUserPolicyInput)
 
 // ListUserPolicies names the inline policies of a user.
 func (s *Service) ListUserPolicies(ctx context.Context, in *iam.ListUserPoliciesInput) (*iam.ListUserPoliciesOutput, error) {
-	w, err := readWindow(in.Marker, in.MaxItems)
-	if err != nil {
-		return nil, err
-	}
-	u, err := view(ctx, s, users, *in.UserName, noUser(*in.UserName))
+	u, w, err := viewList(ctx, s, users, *in.UserName, noUser(*in.UserName), in.Marker, in.MaxItems)
 	if err != nil {
 		return nil, err
 	}
@@ -152,11 +148,7 @@ func (s *Service) GetRolePolicy(ctx context.Context, in *iam.GetRolePolicyInput)
 
 // ListRolePolicies names the inline policies of a role.
 func (s *Service) ListRolePolicies(ctx context.Context, in *iam.ListRolePoliciesInput) (*iam.ListRolePoliciesOutput, error) {
-	w, err := readWindow(in.Marker, in.MaxItems)
-	if err != nil {
-		return nil, err
-	}
-	r, err := view(ctx, s, roles, *in.RoleName, noRole(*in.RoleName))
+	r, w, err := viewList(ctx, s, roles, *in.RoleName, noRole(*in.RoleName), in.Marker, in.MaxItems)
 	if err != nil {
 		return nil, err
 	}

@@ -91,7 +91,24 @@ func scan[T any](ctx context.Context, s *Service, t *store.Table[T], w window, k
 	return page, truncated, next, err
 }
 
-// underPath keeps what has a path with the prefix.
-func underPath[T any](prefix string, path func(*T) string) func(*store.Tx, *T) (bool, error) {
-	return func(_ *store.Tx, v *T) (bool, error) { return strings.HasPrefix(path(v), prefix), nil }
+// scanPath is scan for an operation that takes a path prefix.
+func scanPath[T any](ctx context.Context, s *Service, t *store.Table[T], from *string, size *int32, prefix *string, path func(*T) string) (page []T, truncated bool, next *string, err error) {
+	w, err := readWindow(from, size)
+	if err != nil {
+		return nil, false, nil, err
+	}
+	under, err := checkPrefix(prefix)
+	if err != nil {
+		return nil, false, nil, err
+	}
+	return scan(ctx, s, t, w, func(_ *store.Tx, v *T) (bool, error) { return strings.HasPrefix(path(v), under), nil })
+}
+
+// viewList is view for an operation that lists what a record holds.
+func viewList[T any](ctx context.Context, s *Service, t *store.Table[T], name string, absent error, from *string, size *int32) (v T, w window, err error) {
+	if w, err = readWindow(from, size); err != nil {
+		return v, w, err
+	}
+	v, err = view(ctx, s, t, name, absent)
+	return v, w, err
 }

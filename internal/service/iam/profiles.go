@@ -79,15 +79,7 @@ func (s *Service) GetInstanceProfile(ctx context.Context, in *iam.GetInstancePro
 
 // ListInstanceProfiles lists the profiles by name.
 func (s *Service) ListInstanceProfiles(ctx context.Context, in *iam.ListInstanceProfilesInput) (*iam.ListInstanceProfilesOutput, error) {
-	w, err := readWindow(in.Marker, in.MaxItems)
-	if err != nil {
-		return nil, err
-	}
-	prefix, err := checkPrefix(in.PathPrefix)
-	if err != nil {
-		return nil, err
-	}
-	page, more, next, err := scan(ctx, s, profiles, w, underPath(prefix, func(p *profile) string { return p.Path }))
+	page, more, next, err := scanPath(ctx, s, profiles, in.Marker, in.MaxItems, in.PathPrefix, func(p *profile) string { return p.Path })
 	if err != nil {
 		return nil, err
 	}
@@ -114,11 +106,7 @@ func (s *Service) writeProfiles(ctx context.Context, list []profile) (out []type
 
 // ListInstanceProfilesForRole lists the profiles that hold a role.
 func (s *Service) ListInstanceProfilesForRole(ctx context.Context, in *iam.ListInstanceProfilesForRoleInput) (*iam.ListInstanceProfilesForRoleOutput, error) {
-	w, err := readWindow(in.Marker, in.MaxItems)
-	if err != nil {
-		return nil, err
-	}
-	r, err := view(ctx, s, roles, *in.RoleName, noRole(*in.RoleName))
+	r, w, err := viewList(ctx, s, roles, *in.RoleName, noRole(*in.RoleName), in.Marker, in.MaxItems)
 	if err != nil {
 		return nil, err
 	}

@@ -94,15 +94,7 @@ func (s *Service) GetRole(ctx context.Context, in *iam.GetRoleInput) (*iam.GetRo
 
 // ListRoles lists the roles by name.
 func (s *Service) ListRoles(ctx context.Context, in *iam.ListRolesInput) (*iam.ListRolesOutput, error) {
-	w, err := readWindow(in.Marker, in.MaxItems)
-	if err != nil {
-		return nil, err
-	}
-	prefix, err := checkPrefix(in.PathPrefix)
-	if err != nil {
-		return nil, err
-	}
-	page, more, next, err := scan(ctx, s, roles, w, underPath(prefix, func(r *role) string { return r.Path }))
+	page, more, next, err := scanPath(ctx, s, roles, in.Marker, in.MaxItems, in.PathPrefix, func(r *role) string { return r.Path })
 	if err != nil {
 		return nil, err
 	}

@@ -81,15 +81,7 @@ func userOrCaller(ctx context.Context, name *string) (string, error) {
 
 // ListUsers lists the users by name.
 func (s *Service) ListUsers(ctx context.Context, in *iam.ListUsersInput) (*iam.ListUsersOutput, error) {
-	w, err := readWindow(in.Marker, in.MaxItems)
-	if err != nil {
-		return nil, err
-	}
-	prefix, err := checkPrefix(in.PathPrefix)
-	if err != nil {
-		return nil, err
-	}
-	page, more, next, err := scan(ctx, s, users, w, underPath(prefix, func(u *user) string { return u.Path }))
+	page, more, next, err := scanPath(ctx, s, users, in.Marker, in.MaxItems, in.PathPrefix, func(u *user) string { return u.Path })
 	if err != nil {
 		return nil, err
 	}

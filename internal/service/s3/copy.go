@@ -136,10 +136,8 @@ func (o *vault) copyAttributes(b *bucket, v *version, from *source, in *s3respon
 	}
 	v.tags = from.tags
 	if in.TaggingDirective == types.TaggingDirectiveReplace {
-		tags, err := backend.ParseObjectTags(str(in.Tagging))
-		if err == nil {
-			v.tags, err = tagText(tags)
-		}
+		var err error
+		v.tags, err = headerTags(in.Tagging)
 		return err
 	}
 	return nil

@@ -63,22 +63,11 @@ func (o *vault) CreateMultipartUpload(ctx context.Context, in s3response.CreateM
 	if err != nil {
 		return out, err
 	}
-	v, err := newVersion(*in.Key)
-	if err != nil {
-		return out, err
-	}
-	v.attrs = attributes{
+	v, err := asked(b, *in.Key, attributes{
 		ContentType: str(in.ContentType), ContentEncoding: str(in.ContentEncoding), ContentDisposition: str(in.ContentDisposition), ContentLanguage: str(in.ContentLanguage),
 		CacheControl: str(in.CacheControl), Expires: str(in.Expires), Redirect: str(in.WebsiteRedirectLocation), Metadata: lowerKeys(in.Metadata),
-	}
-	if err := v.attrs.lock(b, in.ObjectLockMode, in.ObjectLockRetainUntilDate, in.ObjectLockLegalHoldStatus); err != nil {
-		return out, err
-	}
-	tags, err := backend.ParseObjectTags(str(in.Tagging))
+	}, in.ObjectLockMode, in.ObjectLockRetainUntilDate, in.ObjectLockLegalHoldStatus, in.Tagging)
 	if err != nil {
-		return out, err
-	}
-	if v.tags, err = tagText(tags); err != nil {
 		return out, err
 	}
 	attrs, err := json.Marshal(v.attrs)

@@ -35,22 +35,11 @@ func (o *vault) put(ctx context.Context, in *s3response.PutObjectInput) (out s3r
 	if err != nil {
 		return out, err
 	}
-	v, err := newVersion(*in.Key)
-	if err != nil {
-		return out, err
-	}
-	v.attrs = attributes{
+	v, err := asked(b, *in.Key, attributes{
 		ContentType: str(in.ContentType), ContentEncoding: str(in.ContentEncoding), ContentDisposition: str(in.ContentDisposition), ContentLanguage: str(in.ContentLanguage),
 		CacheControl: str(in.CacheControl), Expires: str(in.Expires), Redirect: str(in.WebsiteRedirectLocation), Metadata: lowerKeys(in.Metadata),
-	}
-	if err := v.attrs.lock(b, in.ObjectLockMode, in.ObjectLockRetainUntilDate, in.ObjectLockLegalHoldStatus); err != nil {
-		return out, err
-	}
-	tags, err := backend.ParseObjectTags(str(in.Tagging))
+	}, in.ObjectLockMode, in.ObjectLockRetainUntilDate, in.ObjectLockLegalHoldStatus, in.Tagging)
 	if err != nil {
-		return out, err
-	}
-	if v.tags, err = tagText(tags); err != nil {
 		return out, err
 	}
 	condition := putCondition(in.IfMatch, in.IfNoneMatch)
@@ -96,6 +85,29 @@ func newVersion(key string) (*version, error) {
 		return nil, s3err.GetKeyTooLongErr(int64(len(plain)), maxKey)
 	}
 	return &version{key: []byte(plain)}, nil
+}
+
+// asked begins the version that a request describes, with its lock and its tags.
+func asked(b *bucket, key string, a attributes, mode types.ObjectLockMode, until *time.Time, hold types.ObjectLockLegalHoldStatus, tagging *string) (*version, error) {
+	v, err := newVersion(key)
+	if err != nil {
+		return nil, err
+	}
+	v.attrs = a
+	if err := v.attrs.lock(b, mode, until, hold); err != nil {
+		return nil, err
+	}
+	v.tags, err = headerTags(tagging)
+	return v, err
+}
+
+// headerTags is what a row keeps of the header x-amz-tagging.
+func headerTags(header *string) (string, error) {
+	tags, err := backend.ParseObjectTags(str(header))
+	if err != nil {
+		return "", err
+	}
+	return tagText(tags)
 }
 
 // condition judges what a key names now: nil for nothing.

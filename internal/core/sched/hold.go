@@ -17,6 +17,7 @@ type hold struct {
 	share  *share
 	class  int32
 	order  int64
+	vain   int64 // when hosts were looked for in vain (µs)
 	hosts  []int32
 	needs  []resource.Vector // per host: what the unit takes there
 	beside []resource.Vector // per host: what is left beside the unit at that time
@@ -288,13 +289,13 @@ func (s *State) chooseHosts(h *hold, c *class, e *environment) {
 	if held > 0 && held+int(c.Nodes) > len(s.byID)/50 {
 		return // what is held for all stays a small part
 	}
-	if len(s.byID) > someHosts {
-		if s.chose == s.pass { // a pass chooses for one hold only: it must not take long
-			s.due = s.now
-			return
-		}
-		s.chose = s.pass
+	if many := len(s.byID) > someHosts; many && s.now < h.vain+reviewEvery && s.now >= h.vain {
+		return
+	} else if many && s.chose == s.pass { // a pass chooses for one hold only: it must not take long
+		s.due = s.now
+		return
 	}
+	h.vain = s.now
 	var hosts []int32
 	var needs []resource.Vector
 	for _, g := range c.largest {
@@ -313,6 +314,7 @@ func (s *State) chooseHosts(h *hold, c *class, e *environment) {
 			rest -= len(best)
 		}
 	}
+	s.chose, h.vain = s.pass, 0
 	for n, i := range hosts {
 		s.unfile(i)
 		s.hosts[i].hold = h

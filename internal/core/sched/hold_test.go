@@ -316,3 +316,33 @@ func TestHoldFollowsTheFirst(t *testing.T) {
 		}
 	}
 }
+
+// Of many hosts only a few suit, and those are kept for others: who finds none does not keep
+// the scheduler busy, and gets its turn.
+func TestNoHostToKeep(t *testing.T) {
+	s := crowd(1000, 0)
+	gpu := demand(1)
+	gpu.Need.GPU = 1
+	s.SetHost("gpu", resource.Vector{MilliVCPU: 4000, MemoryMiB: 4000, GPU: 1}, []string{sched.Process})
+	s.OpenHost("gpu", true)
+	s.Take(job.Ref{Key: 5000, Index: job.Whole}, "", gpu, []string{"gpu"}, "e", 1)
+	for i := range job.Key(3) {
+		name := fmt.Sprintf("q%d", i)
+		s.SetQueue(job.Queue{Name: name, Enabled: true, Environments: []string{"e"}, Tags: map[string]string{sched.TagPolicy: sched.Easy}})
+		s.Add(name, gpu, 6000+i, false, job.Whole, job.Whole+1)
+	}
+	now := int64(2_000_000)
+	for pass := 0; !s.Quiet(now); pass++ {
+		if pass == 10 {
+			t.Fatal("there is always something more to do")
+		}
+		s.Decide(now, 9)
+	}
+	for i := range job.Key(3) {
+		now += 100_000
+		s.Release(job.Ref{Key: []job.Key{5000, 6000, 6001}[i], Index: job.Whole}, now)
+		if p := s.Decide(now, 9).Places; len(p) != 1 || p[0].Ref.Key != 6000+i {
+			t.Fatalf("placed %+v", p)
+		}
+	}
+}

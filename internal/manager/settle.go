@@ -1,6 +1,8 @@
 package manager
 
 import (
+	"iter"
+
 	"drover/internal/core/job"
 )
 
@@ -260,23 +262,28 @@ func (c *Core) pair(t *task, budget int, now Instant) (int, bool) {
 	return budget, t.next >= e.array.Size()
 }
 
+// partners are the statuses of the children that child i waits for: of those with its index
+// in other arrays, and in a chain of the one before it.
+func (e *entry) partners(i int32) iter.Seq[job.Status] {
+	return func(yield func(job.Status) bool) {
+		for _, p := range e.paired {
+			if !yield(p.array.Status(i)) {
+				return
+			}
+		}
+		if e.chained && i > 0 {
+			yield(e.array.Status(i - 1))
+		}
+	}
+}
+
 func (c *Core) pairOne(e *entry, i int32, now Instant) bool {
 	if s := e.array.Status(i); s != job.Pending && s != job.Submitted {
 		return false
 	}
 	ready := true
-	for _, p := range e.paired {
-		switch p.array.Status(i) {
-		case job.Failed:
-			c.apply(e, i, job.Event{Kind: job.Doom, Reason: job.ReasonDependency}, now)
-			return true
-		case job.Succeeded:
-		default:
-			ready = false
-		}
-	}
-	if e.chained && i > 0 {
-		switch e.array.Status(i - 1) {
+	for s := range e.partners(i) {
+		switch s {
 		case job.Failed:
 			c.apply(e, i, job.Event{Kind: job.Doom, Reason: job.ReasonDependency}, now)
 			return true

@@ -76,7 +76,7 @@ var mutants = []mutant{
 	{"no grace after a start", []edit{{hostsFile, "h := &host{row: r, expires: now.Mono + c.opt.LeaseTTL,", "h := &host{row: r, expires: now.Mono,"}}},
 	{"no grace after a pause", []edit{{hostsFile, "paused := now.Mono-c.tick > c.opt.LeaseTTL/2", "paused := false"}}},
 	{"a cancelled child waits for ever", []edit{{settleFile, "c.setBase(e, job.Runnable, \"\", now)\n\t\tc.stragglers(e, job.Event{Kind: job.Release}, now)\n", "c.setBase(e, job.Runnable, \"\", now)\n"}}},
-	{"N_TO_N looks at the child before", []edit{{settleFile, "switch p.array.Status(i) {", "switch p.array.Status(max(i-1, 0)) {"}}},
+	{"N_TO_N looks at the child before", []edit{{settleFile, "yield(p.array.Status(i))", "yield(p.array.Status(max(i-1, 0)))"}}},
 	{"SEQUENTIAL is forgotten", []edit{{submitFile, "e.chained = e.array != nil", "e.chained = false"}}},
 	{"a failed dependency is no matter", []edit{{settleFile, "\t\td.e.hear(e.unit.Status)\n", ""}}},
 	{"the outbox misses whole arrays", []edit{{settleFile, "\t\tc.moved(e, lo, hi-1, from, s, now)\n", ""}}},

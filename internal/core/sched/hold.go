@@ -324,22 +324,33 @@ func (s *State) chooseHosts(h *hold, c *class, e *environment) {
 }
 
 // someHosts is how many of the hosts that suit are looked at to find the soonest, or four for
-// each node if that is more: of ten thousand every fortieth, which one of them, the number of
-// the hold says. Looking at all would take an event longer than it may.
+// each node if that is more. Looking at ten thousand would take an event longer than it may.
 const someHosts = 250
 
-// stride is every how many of the hosts that suit soonest looks at.
-func (s *State) stride(shape *Shape, e *environment, n int) int {
-	if len(s.byID) <= someHosts {
-		return 1
-	}
-	suit := 0
-	for _, i := range s.byID {
-		if h := &s.hosts[i]; h.hold == nil && s.suits(h, shape, e) {
-			suit++
+// sample calls look with hosts until it has said so often that they suit: all in their order
+// if there are no more, else some from all over, other ones for each hold.
+func (s *State) sample(enough int, look func(i int32) bool) {
+	n, at, step := len(s.byID), 0, 1
+	if n > enough {
+		at = int(s.holdSeq % uint64(n))
+		for step = n * 5 / 8; gcd(step, n) > 1; step++ { // near the golden section: no two are close before many are taken
 		}
 	}
-	return 1 + suit/max(someHosts, 4*n)
+	for range n {
+		if look(s.byID[at]) {
+			if enough--; enough == 0 {
+				return
+			}
+		}
+		at = (at + step) % n
+	}
+}
+
+func gcd(a, b int) int {
+	for b > 0 {
+		a, b = b, a%b
+	}
+	return a
 }
 
 // soonest gives up to n hosts on which one more node fits beside those that are chosen
@@ -350,31 +361,28 @@ func (s *State) soonest(shape Shape, e *environment, n int, hosts []int32, needs
 		host int32
 	}
 	var best []offer // sorted
-	stride, suit := s.stride(&shape, e, n), int(s.holdSeq)
-	for _, i := range s.byID {
+	s.sample(max(someHosts, 4*n), func(i int32) bool {
 		if s.hosts[i].hold != nil || !s.suits(&s.hosts[i], &shape, e) {
-			continue
-		}
-		if suit++; suit%stride > 0 {
-			continue
+			return false
 		}
 		need := shape.Need
 		if at := slices.Index(hosts, i); at >= 0 {
 			need = need.Add(needs[at])
 		}
 		if len(best) == n && !s.fitsBefore(i, need, best[n-1].at) {
-			continue
+			return true
 		}
 		at, _, _, ok := s.hostFits(i, need)
 		if !ok {
-			continue
+			return false
 		}
 		if len(best) == n {
 			best = best[:n-1]
 		}
 		to, _ := slices.BinarySearchFunc(best, at+1, func(o offer, at int64) int { return cmp.Compare(o.at, at) })
 		best = slices.Insert(best, to, offer{at, i})
-	}
+		return true
+	})
 	out := make([]int32, len(best))
 	for i, o := range best {
 		out[i] = o.host

@@ -2,6 +2,7 @@ package sched_test
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"reflect"
 	"slices"
 	"testing"
@@ -64,12 +65,12 @@ func TestSeatsWithCare(t *testing.T) {
 func crowd(hosts, n int) *sched.State {
 	s := sched.New()
 	s.SetEnvironment(job.Environment{Name: "e", Enabled: true, HostJobs: true, MaxMilliVCPU: 1_000_000_000})
-	for i := range hosts {
+	for i, rank := range rand.New(rand.NewPCG(1, 2)).Perm(hosts) {
 		id := fmt.Sprintf("h%05d", i)
 		s.SetHost(id, vector(4000, 4000), []string{sched.Process})
 		s.OpenHost(id, true)
 		d := demand(4)
-		d.Timeout = int32(1000 + (i*7919)%hosts)
+		d.Timeout = int32(1000 + rank)
 		s.Take(job.Ref{Key: job.Key(i + 1), Index: job.Whole}, "", d, []string{id}, "e", 1)
 	}
 	for i := range n {

@@ -300,7 +300,7 @@ func (s *State) chooseHosts(h *hold, c *class, e *environment) {
 	var needs []resource.Vector
 	for _, g := range c.largest {
 		for rest := int(g.Nodes); rest > 0; {
-			best := s.soonest(g.Shape, e, rest, hosts, needs)
+			best := s.soonest(h.seq, g.Shape, e, rest, hosts, needs)
 			if len(best) == 0 {
 				return // too big for what there is: keeping room would not help it
 			}
@@ -328,11 +328,11 @@ func (s *State) chooseHosts(h *hold, c *class, e *environment) {
 const someHosts = 250
 
 // sample calls look with hosts until it has said so often that they suit: all in their order
-// if there are no more, else some from all over, other ones for each hold.
-func (s *State) sample(enough int, look func(i int32) bool) {
+// if there are no more, else some from all over, other ones for each hold (seq).
+func (s *State) sample(seq uint64, enough int, look func(i int32) bool) {
 	n, at, step := len(s.byID), 0, 1
 	if n > enough {
-		at = int(s.holdSeq % uint64(n))
+		at = int(seq % uint64(n))
 		for step = n * 5 / 8; gcd(step, n) > 1; step++ { // near the golden section: no two are close before many are taken
 		}
 	}
@@ -355,13 +355,13 @@ func gcd(a, b int) int {
 
 // soonest gives up to n hosts on which one more node fits beside those that are chosen
 // already, the ones on which it does so first.
-func (s *State) soonest(shape Shape, e *environment, n int, hosts []int32, needs []resource.Vector) []int32 {
+func (s *State) soonest(seq uint64, shape Shape, e *environment, n int, hosts []int32, needs []resource.Vector) []int32 {
 	type offer struct {
 		at   int64
 		host int32
 	}
 	var best []offer // sorted
-	s.sample(max(someHosts, 4*n), func(i int32) bool {
+	s.sample(seq, max(someHosts, 4*n), func(i int32) bool {
 		if s.hosts[i].hold != nil || !s.suits(&s.hosts[i], &shape, e) {
 			return false
 		}

@@ -54,8 +54,7 @@ func fill(c *types.ContainerProperties) {
 
 func TestBadNodeDefinitions(t *testing.T) {
 	w := newWorld(t, job.DroverLimits())
-	before := w.counts(t)
-	for words, change := range map[string]func(*batch.RegisterJobDefinitionInput){
+	refuses(t, w, w.RegisterJobDefinition, func() *batch.RegisterJobDefinitionInput { return mpi("bad") }, map[string]func(*batch.RegisterJobDefinitionInput){
 		"needs nodeProperties": func(in *batch.RegisterJobDefinitionInput) { in.NodeProperties = nil },
 		"containerProperties should not be set": func(in *batch.RegisterJobDefinitionInput) {
 			in.ContainerProperties = nodeContainer("x")
@@ -103,15 +102,7 @@ func TestBadNodeDefinitions(t *testing.T) {
 			in.NodeProperties.NodeRangeProperties[1].Container.Volumes = []types.Volume{{Name: aws.String("v")}}
 		},
 		"schedulingPriority must be": func(in *batch.RegisterJobDefinitionInput) { in.SchedulingPriority = aws.Int32(10000) },
-	} {
-		in := mpi("bad")
-		change(in)
-		_, err := w.RegisterJobDefinition(t.Context(), in)
-		refused(t, err, words)
-	}
-	if after := w.counts(t); after != before {
-		t.Errorf("refused registrations left something: %s, before %s", after, before)
-	}
+	})
 }
 
 func TestBadNodeSubmissions(t *testing.T) {
@@ -131,7 +122,9 @@ func TestBadNodeSubmissions(t *testing.T) {
 	over := func(target string, c *types.ContainerOverrides) *types.NodeOverrides {
 		return &types.NodeOverrides{NodePropertyOverrides: []types.NodePropertyOverride{{TargetNodes: &target, ContainerOverrides: c}}}
 	}
-	for words, change := range map[string]func(*batch.SubmitJobInput){
+	refuses(t, w, w.SubmitJob, func() *batch.SubmitJobInput {
+		return &batch.SubmitJobInput{JobName: aws.String("j"), JobQueue: aws.String("default"), JobDefinition: aws.String("p")}
+	}, map[string]func(*batch.SubmitJobInput){
 		"containerOverrides should not be set": func(in *batch.SubmitJobInput) { in.ContainerOverrides = &types.ContainerOverrides{} },
 		"cannot be an array job": func(in *batch.SubmitJobInput) {
 			in.ArrayProperties = &types.ArrayProperties{Size: aws.Int32(2)}
@@ -154,12 +147,7 @@ func TestBadNodeSubmissions(t *testing.T) {
 			in.NodeOverrides = over("0:", &types.ContainerOverrides{Command: []string{"Ref::nothing"}})
 		},
 		"need a MANAGED compute environment of type EC2": func(in *batch.SubmitJobInput) { in.JobQueue = aws.String("own") },
-	} {
-		in := &batch.SubmitJobInput{JobName: aws.String("j"), JobQueue: aws.String("default"), JobDefinition: aws.String("p")}
-		change(in)
-		_, err := w.SubmitJob(t.Context(), in)
-		refused(t, err, words)
-	}
+	})
 	_, err := w.DescribeJobs(t.Context(), &batch.DescribeJobsInput{Jobs: []string{}})
 	must(t, 0, err)
 }

@@ -1,6 +1,7 @@
 package batch_test
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -26,10 +27,25 @@ func (w *world) counts(t *testing.T) string {
 	return fmt.Sprint(len(defs), len(queues), len(environments), len(seen))
 }
 
+// refuses changes a good request in one way after the other, and wants each refused with
+// words of its own and nothing left behind.
+func refuses[In, Out any](t *testing.T, w *world, call func(context.Context, *In, ...func(*batch.Options)) (*Out, error), good func() *In, changes map[string]func(*In)) {
+	t.Helper()
+	before := w.counts(t)
+	for words, change := range changes {
+		in := good()
+		change(in)
+		_, err := call(t.Context(), in)
+		refused(t, err, words)
+	}
+	if after := w.counts(t); after != before {
+		t.Errorf("refused requests left something: %s, before %s", after, before)
+	}
+}
+
 func TestBadRegistrations(t *testing.T) {
 	w := newWorld(t, job.DroverLimits())
-	before := w.counts(t)
-	for words, change := range map[string]func(*batch.RegisterJobDefinitionInput){
+	refuses(t, w, w.RegisterJobDefinition, func() *batch.RegisterJobDefinitionInput { return hostJob("bad") }, map[string]func(*batch.RegisterJobDefinitionInput){
 		"should match valid pattern": func(in *batch.RegisterJobDefinitionInput) { in.JobDefinitionName = aws.String("a b") },
 		"must be 1 to 128": func(in *batch.RegisterJobDefinitionInput) {
 			in.JobDefinitionName = aws.String(strings.Repeat("a", 129))
@@ -98,15 +114,7 @@ func TestBadRegistrations(t *testing.T) {
 		"size must be less than 1024 KiB": func(in *batch.RegisterJobDefinitionInput) {
 			in.ContainerProperties.Command = []string{strings.Repeat("x", 1<<20)}
 		},
-	} {
-		in := hostJob("bad")
-		change(in)
-		_, err := w.RegisterJobDefinition(t.Context(), in)
-		refused(t, err, words)
-	}
-	if after := w.counts(t); after != before {
-		t.Errorf("refused registrations left something: %s, before %s", after, before)
-	}
+	})
 }
 
 // What only a container can honour is refused on image host, member by member, and kept
@@ -193,8 +201,9 @@ func TestBadSubmissions(t *testing.T) {
 	in.ContainerProperties.Command = []string{"Ref::missing"}
 	in.JobDefinitionName = aws.String("open")
 	w.register(t, in)
-	before := w.counts(t)
-	for words, change := range map[string]func(*batch.SubmitJobInput){
+	refuses(t, w, w.SubmitJob, func() *batch.SubmitJobInput {
+		return &batch.SubmitJobInput{JobName: aws.String("j"), JobQueue: aws.String("default"), JobDefinition: aws.String("d")}
+	}, map[string]func(*batch.SubmitJobInput){
 		"Job name should match valid pattern": func(in *batch.SubmitJobInput) { in.JobName = aws.String("-x") },
 		"the first a letter":                  func(in *batch.SubmitJobInput) { in.JobName = aws.String("ünx") },
 		"JobQueue nowhere not found":          func(in *batch.SubmitJobInput) { in.JobQueue = aws.String("nowhere") },
@@ -267,15 +276,7 @@ func TestBadSubmissions(t *testing.T) {
 			in.NodeOverrides = &types.NodeOverrides{NodePropertyOverrides: []types.NodePropertyOverride{{TargetNodes: aws.String("0:"), ContainerOverrides: &types.ContainerOverrides{Command: []string{strings.Repeat("x", 1<<20)}}}}}
 		},
 		"Job size must be less than 1024 KiB": func(in *batch.SubmitJobInput) { in.Parameters = map[string]string{"p": strings.Repeat("x", 1<<20)} },
-	} {
-		in := &batch.SubmitJobInput{JobName: aws.String("j"), JobQueue: aws.String("default"), JobDefinition: aws.String("d")}
-		change(in)
-		_, err := w.SubmitJob(t.Context(), in)
-		refused(t, err, words)
-	}
-	if after := w.counts(t); after != before {
-		t.Errorf("refused submissions left something: %s, before %s", after, before)
-	}
+	})
 }
 
 func rules(n int, r types.EvaluateOnExit) *types.RetryStrategy {
@@ -360,8 +361,7 @@ func TestBadEnvironmentsAndQueues(t *testing.T) {
 		ComputeResources: &types.ComputeResource{Type: "fargate", MaxvCpus: aws.Int32(4), Subnets: []string{"s"}}}
 	_, err := w.CreateComputeEnvironment(ctx, far)
 	must(t, 0, err)
-	before := w.counts(t)
-	for words, change := range map[string]func(*batch.CreateComputeEnvironmentInput){
+	refuses(t, w, w.CreateComputeEnvironment, func() *batch.CreateComputeEnvironmentInput { return managed("bad") }, map[string]func(*batch.CreateComputeEnvironmentInput){
 		"must be 1 to 128":                              func(in *batch.CreateComputeEnvironmentInput) { in.ComputeEnvironmentName = aws.String("a.b") },
 		"type \"BORROWED\" must be":                     func(in *batch.CreateComputeEnvironmentInput) { in.Type = "BORROWED" },
 		"state \"ASLEEP\" must be":                      func(in *batch.CreateComputeEnvironmentInput) { in.State = "ASLEEP" },
@@ -385,19 +385,16 @@ func TestBadEnvironmentsAndQueues(t *testing.T) {
 		"instanceTypes is not applicable for Fargate": func(in *batch.CreateComputeEnvironmentInput) { in.ComputeResources.Type = "FARGATE" },
 		"drover:requires: \"gpu\" is not":             func(in *batch.CreateComputeEnvironmentInput) { in.Tags = map[string]string{"drover:requires": "gpu"} },
 		"drover:host-jobs must be":                    func(in *batch.CreateComputeEnvironmentInput) { in.Tags = map[string]string{"drover:host-jobs": "yes"} },
-	} {
-		in := managed("bad")
-		change(in)
-		_, err := w.CreateComputeEnvironment(ctx, in)
-		refused(t, err, words)
-	}
+	})
 	one := func(refs ...string) (list []types.ComputeEnvironmentOrder) {
 		for i, ref := range refs {
 			list = append(list, types.ComputeEnvironmentOrder{Order: aws.Int32(int32(i)), ComputeEnvironment: &ref})
 		}
 		return list
 	}
-	for words, change := range map[string]func(*batch.CreateJobQueueInput){
+	refuses(t, w, w.CreateJobQueue, func() *batch.CreateJobQueueInput {
+		return &batch.CreateJobQueueInput{JobQueueName: aws.String("bad"), Priority: aws.Int32(1), ComputeEnvironmentOrder: one("local")}
+	}, map[string]func(*batch.CreateJobQueueInput){
 		"jobQueueName":                func(in *batch.CreateJobQueueInput) { in.JobQueueName = aws.String("a/b") },
 		"Object already exists":       func(in *batch.CreateJobQueueInput) { in.JobQueueName = aws.String("default") },
 		"priority must be at least 0": func(in *batch.CreateJobQueueInput) { in.Priority = aws.Int32(-1) },
@@ -426,15 +423,7 @@ func TestBadEnvironmentsAndQueues(t *testing.T) {
 		"drover:weight must be":                       func(in *batch.CreateJobQueueInput) { in.Tags = map[string]string{"drover:weight": "-1"} },
 		"drover:max-overtake must be":                 func(in *batch.CreateJobQueueInput) { in.Tags = map[string]string{"drover:max-overtake": "soon"} },
 		"not one that drover knows":                   func(in *batch.CreateJobQueueInput) { in.Tags = map[string]string{"drover:token": "1"} },
-	} {
-		in := &batch.CreateJobQueueInput{JobQueueName: aws.String("bad"), Priority: aws.Int32(1), ComputeEnvironmentOrder: one("local")}
-		change(in)
-		_, err := w.CreateJobQueue(ctx, in)
-		refused(t, err, words)
-	}
-	if after := w.counts(t); after != before {
-		t.Errorf("refused requests left something: %s, before %s", after, before)
-	}
+	})
 	_, err = w.UpdateComputeEnvironment(ctx, &batch.UpdateComputeEnvironmentInput{ComputeEnvironment: aws.String("none")})
 	refused(t, err, "does not exist")
 	_, err = w.UpdateJobQueue(ctx, &batch.UpdateJobQueueInput{JobQueue: aws.String("none")})

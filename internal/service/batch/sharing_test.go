@@ -204,7 +204,7 @@ func TestLifeOfQuotaShare(t *testing.T) {
 	w.shared(t, "quota", w.policy(t, "p", nil, &types.QuotaSharePolicy{IdleResourceAssignmentStrategy: "FIFO"}))
 	out, err := w.CreateQuotaShare(ctx, quotaShare("a"))
 	arn := must(t, out, err).QuotaShareArn
-	for words, change := range map[string]func(*batch.CreateQuotaShareInput){
+	refuses(t, w, w.CreateQuotaShare, func() *batch.CreateQuotaShareInput { return quotaShare("a") }, map[string]func(*batch.CreateQuotaShareInput){
 		"Object already exists": func(*batch.CreateQuotaShareInput) {},
 		"must be one of":        func(in *batch.CreateQuotaShareInput) { in.ResourceSharingConfiguration.Strategy = "GIVE" },
 		"or -1 for no limit, got -2": func(in *batch.CreateQuotaShareInput) {
@@ -218,12 +218,7 @@ func TestLifeOfQuotaShare(t *testing.T) {
 			in.CapacityLimits = append(in.CapacityLimits, in.CapacityLimits...)
 		},
 		"none does not exist": func(in *batch.CreateQuotaShareInput) { in.JobQueue = aws.String("none") },
-	} {
-		in := quotaShare("a")
-		change(in)
-		_, err := w.CreateQuotaShare(ctx, in)
-		refused(t, err, words)
-	}
+	})
 	_, err = w.UpdateQuotaShare(ctx, &batch.UpdateQuotaShareInput{QuotaShareArn: arn, CapacityLimits: []types.QuotaShareCapacityLimit{{CapacityUnit: aws.String("GPU"), MaxCapacity: aws.Int32(1)}}})
 	must(t, 0, err)
 	d, err := w.DescribeQuotaShare(ctx, &batch.DescribeQuotaShareInput{QuotaShareArn: arn})

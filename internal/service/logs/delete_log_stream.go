@@ -3,7 +3,6 @@ package logs
 import (
 	"context"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
 
 	"drover/internal/store"
@@ -15,15 +14,12 @@ var _ = wire.Op(ops, "DeleteLogStream", (*Service).DeleteLogStream, wire.Require
 // DeleteLogStream deletes a stream. A small one is gone when it returns; Purge takes a
 // large one apart, whose name is free at once all the same.
 func (s *Service) DeleteLogStream(ctx context.Context, in *cloudwatchlogs.DeleteLogStreamInput) (*cloudwatchlogs.DeleteLogStreamOutput, error) {
-	group, stream := aws.ToString(in.LogGroupName), aws.ToString(in.LogStreamName)
-	if err := checkGroup(group); err != nil {
-		return nil, err
-	}
-	if err := checkStream(stream); err != nil {
+	name, err := readStream(in.LogGroupName, in.LogStreamName)
+	if err != nil {
 		return nil, err
 	}
 	return nil, s.db.Update(ctx, func(tx *store.Tx) error {
-		id, _, err := find(tx, group, stream)
+		id, _, err := find(tx, name.group, name.stream)
 		if err != nil {
 			return err
 		}

@@ -30,6 +30,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+
 	"drover/internal/core/arn"
 	"drover/internal/core/fault"
 	"drover/internal/store"
@@ -109,6 +111,15 @@ func checkGroup(name string) error {
 // checkStream refuses what is not the name of a log stream.
 func checkStream(name string) error {
 	return checkName("logStreamName", name, strings.ContainsAny(name, ":*\x00"), `[^:*]*`)
+}
+
+// readStream reads the name of a stream in a request.
+func readStream(group, stream *string) (streamName, error) {
+	name := streamName{aws.ToString(group), aws.ToString(stream)}
+	if err := checkGroup(name.group); err != nil {
+		return name, err
+	}
+	return name, checkStream(name.stream)
 }
 
 func checkName(member, name string, bad bool, pattern string) error {

@@ -30,11 +30,8 @@ var _ = wire.Op(ops, "PutLogEvents", (*Service).PutLogEvents, wire.Required("Log
 // PutLogEvents adds a client's events to a stream. Events too far from now are refused
 // one by one, in the answer; a batch that breaks a rule is refused whole.
 func (s *Service) PutLogEvents(ctx context.Context, in *cloudwatchlogs.PutLogEventsInput) (*cloudwatchlogs.PutLogEventsOutput, error) {
-	name := streamName{aws.ToString(in.LogGroupName), aws.ToString(in.LogStreamName)}
-	if err := checkGroup(name.group); err != nil {
-		return nil, err
-	}
-	if err := checkStream(name.stream); err != nil {
+	name, err := readStream(in.LogGroupName, in.LogStreamName)
+	if err != nil {
 		return nil, err
 	}
 	events, err := eventsOf(in.LogEvents)

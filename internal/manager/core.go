@@ -54,6 +54,8 @@ type Core struct {
 	ended []*entry // in order of their end, to be dropped from memory
 	tick  int64    // mono time of the last Tick
 
+	forgot int64 // mono time: what is not in memory any more, or never was, ended before it
+
 	seq     int64
 	durable int64
 	batch   Batch
@@ -117,7 +119,7 @@ func New(opt Options, img Image, now Instant) *Core {
 // be in memory twice.
 func Begin(opt Options, img Image, now Instant) *Core {
 	c := &Core{
-		opt: opt, next: max(img.NextKey, 1), tick: now.Mono,
+		opt: opt, next: max(img.NextKey, 1), tick: now.Mono, forgot: now.Mono,
 		jobs: map[job.Key]*entry{}, byID: map[job.ID]*entry{}, tokens: map[string]job.Key{}, shelf: newShelf(),
 		queues: map[string]job.Queue{}, envs: map[string]job.Environment{}, hosts: map[string]*host{},
 		policies: map[string]job.SchedulingPolicy{}, consumables: map[string]*consumable{}, quotas: map[string]job.QuotaShare{},

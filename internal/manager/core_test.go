@@ -377,6 +377,56 @@ func TestTryAsksTheJournal(t *testing.T) {
 	}
 }
 
+// Two copies of a request look for their token, and find nothing. The job of the first one
+// has ended and has left memory when the second goes on, after a pause of the process: it
+// must look again.
+func TestLookupThatIsOutOfDate(t *testing.T) {
+	r := newRig(t, 1)
+	copyOf := func() (*manager.Submission, *job.Spec) {
+		s := r.spec(0)
+		s.Token = "t"
+		return &manager.Submission{Specs: []*job.Spec{s}}, s
+	}
+	try := func(c *manager.Core, sub *manager.Submission) ([]manager.Receipt, manager.Missing) {
+		t.Helper()
+		out, missing, err := c.Try(sub, r.now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return out, missing
+	}
+	first, spec := copyOf()
+	next, _ := copyOf()
+	third, _ := copyOf()
+	for _, sub := range []*manager.Submission{first, next, third} {
+		_, missing := try(r.c, sub)
+		sub.Found(missing, nil)
+	}
+	if out, missing := try(r.c, first); len(out) != 1 || !missing.Empty() {
+		t.Fatal("the first copy was not accepted", out, missing)
+	}
+	r.settle()
+	created := manager.Loaded{Spec: spec, Row: r.rows[1]}
+	r.report("h0", exited(lease(1, job.Whole, 1), 0))
+	created.Row = r.rows[1]
+	r.pass(100 * second)
+	r.c.Tick(r.now)
+	_, missing := try(r.c, next)
+	if !slices.Equal(missing.Tokens, []string{"t"}) {
+		t.Fatal("what was found 100 s ago was believed")
+	}
+	next.Found(missing, []manager.Loaded{created})
+	if out, missing := try(r.c, next); len(out) != 1 || !out[0].Repeated || out[0].Key != 1 || !missing.Empty() {
+		t.Error("the second copy is another job:", out, missing)
+	}
+	// A Core that was made anew knows nothing of what has ended.
+	fresh := manager.New(manager.Options{LeaseTTL: 30 * second, KeepEnded: 60 * second}, manager.Image{NextKey: 2,
+		Queues: []job.Queue{{Name: "default", Enabled: true}}}, r.now)
+	if _, missing := try(fresh, third); !slices.Equal(missing.Tokens, []string{"t"}) {
+		t.Error("a new Core believed what an earlier one was told")
+	}
+}
+
 func TestHello(t *testing.T) {
 	r := newRig(t, 4)
 	r.submit(r.spec(3))

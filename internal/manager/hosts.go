@@ -238,6 +238,7 @@ func (c *Core) Tick(now Instant) {
 		if e.spec.Token != "" {
 			delete(c.tokens, e.spec.Token)
 		}
+		c.forgot = max(c.forgot, e.endMono+1)
 		n++
 	}
 	c.ended = slices.Delete(c.ended, 0, n)

@@ -30,6 +30,7 @@ type Submission struct {
 	ids    map[job.ID]bool // asked for
 	tokens map[string]bool
 	found  []Loaded
+	asked  int64 // mono of the first question: the answers are at least as new
 }
 
 // Found gives what the journal knows of the jobs and tokens that Try missed.
@@ -47,13 +48,21 @@ func (s *Submission) Found(m Missing, jobs []Loaded) {
 }
 
 // Try submits, unless the journal must be asked first: then it decides nothing and says
-// for what. Nothing is asked for twice, so that a submission ends.
+// for what. Nothing is asked for twice, so that a submission ends; but for what came to its
+// end after the question and has left memory again, as over a long pause: then the journal
+// said of it that it is not there, and knows better now.
 func (c *Core) Try(s *Submission, now Instant) ([]Receipt, Missing, error) {
+	if s.asked < c.forgot {
+		s.ids, s.tokens, s.found = nil, nil, nil
+	}
 	c.Adopt(s.found, now)
 	m := c.wants(s.Specs)
 	m.IDs = slices.DeleteFunc(m.IDs, func(id job.ID) bool { return s.ids[id] })
 	m.Tokens = slices.DeleteFunc(m.Tokens, func(t string) bool { return s.tokens[t] })
 	if !m.Empty() {
+		if s.ids == nil {
+			s.asked = now.Mono
+		}
 		return nil, m, nil
 	}
 	out, err := c.Submit(s.Specs, now)

@@ -53,6 +53,9 @@ func (c *client) next() {
 		c.tag(known[w.rng.IntN(len(known))])
 	case p < 0.34:
 		c.configure()
+	case p < 0.46 && len(known) > 0:
+		c.left++ // besides
+		c.ask(known[w.rng.IntN(len(known))])
 	default:
 		plans := []*plan{c.plan()}
 		if w.chance(0.1) {
@@ -179,6 +182,29 @@ func (c *client) tag(r *receipt) {
 		}, answer)
 	}
 	insist(c, serve, func(none, error) {})
+}
+
+// ask wants to know why a job waits, what its queue looks like and when jobs will start: no
+// decision may rest on having been asked (history).
+func (c *client) ask(r *receipt) {
+	w := c.w
+	w.stats.Asked++
+	index := job.Whole
+	if r.plan.size > 0 {
+		index = int32(w.rng.IntN(int(r.plan.size)))
+	}
+	serve := func(s *server, answer func(*manager.Wait, error)) {
+		do(s, true, func(core *manager.Core, at manager.Instant) (*manager.Wait, error) {
+			core.Snapshot(r.plan.queue, at.Wall)
+			core.Outlook(at)
+			return core.Explain(r.id, index, at.Wall), nil
+		}, answer)
+	}
+	insist(c, serve, func(why *manager.Wait, _ error) {
+		if why != nil && (why.Code == "" || why.Reason == "") {
+			w.broken("I27", "%s waits because of %+v", unitName(r.plan.name, job.Ref{Index: index}), *why)
+		}
+	})
 }
 
 // configure changes queues and environments under the jobs' feet.

@@ -41,6 +41,7 @@ type Stats struct {
 	Dropped, Duplicated, Compared, Retried, Ended int // Compared: Cores held against rebuilt ones
 	Gangs, Nodes                                  int // attempts of multi-node parallel jobs, and starts of nodes but the main ones
 	Preempted, Blocked                            int
+	Asked                                         int // times that somebody wanted to know why a job waits
 	Chosen                                        int // leases on hosts of which their jobs or environments wanted something
 }
 
@@ -101,4 +102,5 @@ func (s *Stats) add(o Stats) {
 	s.Preempted += o.Preempted
 	s.Blocked += o.Blocked
 	s.Chosen += o.Chosen
+	s.Asked += o.Asked
 }

@@ -85,7 +85,8 @@ func (s *State) Why(queueName string, d Demand, now int64) Reason {
 	if q == nil {
 		return because(CodeDisabled, "the job queue %s does not exist any more", queueName).remedy("terminate the job")
 	}
-	s.clock(now)
+	defer func(was int64) { s.now = was }(s.now) // nothing is decided
+	s.now = now
 	c := s.intern(&d)
 	sh := q.share(d.Share)
 	x := asking{s, q, sh, &s.classes[c], d.Share}
@@ -344,6 +345,7 @@ func (x *asking) free(e *environment) (widest resource.Vector, fits bool, held *
 // turn explains a unit for which there is room, but that is not the next to go.
 func (x *asking) turn() (Reason, int) {
 	s, q := x.s, x.queue
+	defer q.asked()()
 	if q.policy == strictly {
 		if sh, c, _ := s.pick(q, true); sh != nil && &s.classes[c] != x.class {
 			return because(CodeStrict, "job queue %s starts its jobs strictly in order, and its first job does not fit", q.Name).remedy("terminate that job, or tag the queue drover:policy=fifo"), 8

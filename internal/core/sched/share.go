@@ -337,6 +337,25 @@ func (q *queue) key(sh *share, now int64) float64 {
 	return (sh.used*q.rate + float64(sh.running.MilliVCPU)) * sh.weight
 }
 
+// asked lets the shares be ranked as of now for somebody who only asks, and gives what puts
+// them back: to settle usage at one more time changes its last digits, and with them which
+// of two shares goes first.
+func (q *queue) asked() (back func()) {
+	type usage struct {
+		used  float64
+		stamp int64
+	}
+	was := make([]usage, len(q.shares))
+	for i, sh := range q.shares {
+		was[i] = usage{sh.used, sh.stamp}
+	}
+	return func() {
+		for i, sh := range q.shares {
+			sh.used, sh.stamp = was[i].used, was[i].stamp
+		}
+	}
+}
+
 // active is the number of shares that have something, or had it within the decay time.
 func (q *queue) active(now int64) int {
 	n := 0

@@ -17,6 +17,7 @@ func (s *State) Snapshot(queueName string, n int) []Front {
 	if q == nil {
 		return nil
 	}
+	defer q.asked()()
 	var walks []*cursor
 	keys := map[*share]float64{}
 	for _, sh := range q.shares {

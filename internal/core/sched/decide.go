@@ -177,7 +177,7 @@ func (s *State) survey() bool {
 	s.likely = s.likely[:0]
 	for w, m := range s.wanted {
 		if m &= (s.wide.word(w) | s.near.word(w)) &^ s.short.word(w); m != 0 {
-			m &= s.ladders[w].vcpu[row].any()
+			m = s.upTo(row, w, m)
 		}
 		s.likely = append(s.likely, m)
 		some = some || m != 0
@@ -208,7 +208,15 @@ func (s *State) promising(q *queue) bool {
 func (s *State) offered(q *queue, w int) uint64 {
 	m := s.likely.word(w)
 	if m != 0 {
-		m &= s.ladders[w].vcpu[q.row].any() &^ q.blocked.word(w)
+		m = s.upTo(q.row, w, m) &^ q.blocked.word(w)
+	}
+	return m
+}
+
+// upTo is those of 64 classes that ask no more vCPUs than some amount of a level.
+func (s *State) upTo(row uint8, w int, m uint64) uint64 {
+	if row < levels-1 {
+		m &= s.ladders[w].vcpu[row].any()
 	}
 	return m
 }
@@ -401,7 +409,7 @@ func (s *State) offers(q *queue, sh *share, all bool) bool {
 		if fresh {
 			m &^= sh.blocked.word(w)
 		}
-		if m&s.ladders[w].vcpu[row].any() != 0 {
+		if s.upTo(row, w, m) != 0 {
 			return true
 		}
 	}
@@ -423,7 +431,7 @@ func (s *State) inside(q *queue, sh *share, all bool) int32 {
 		if all && q.policy != strictly {
 			m &^= sh.hopeless.word(w)
 		} else if !all {
-			m &= s.offered(q, w) & s.ladders[w].vcpu[row].any() &^ sh.blocked.word(w)
+			m = s.upTo(row, w, m&s.offered(q, w)) &^ sh.blocked.word(w)
 		}
 		if q.policy != expanding {
 			best = s.foremost(sh, w, m, best)

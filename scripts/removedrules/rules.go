@@ -45,7 +45,7 @@ func removals() []removal {
 			"return most - int64(kept*float64(most))", "return most - int64(0*kept)",
 			"internal/manager", "TestComputeReservation"},
 		{"1.9-6", "no more units run than there are tokens", "internal/core/sched/runs.go",
-			"k.used+t.Quantity > k.total ||", "k.used+t.Quantity > k.total+1 ||",
+			"own)+t.Quantity > k.total {", "own)+t.Quantity > k.total+1 {",
 			"internal/manager", "TestTokensBoundWhatRuns"},
 		{"1.11-2", "environment names must not begin with AWS_BATCH", "internal/core/job/check.go",
 			`strings.HasPrefix(name, "AWS_BATCH")`, `strings.HasPrefix(name, "AWS_BATCH_JOB_NODE")`,

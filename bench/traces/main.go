@@ -2,9 +2,9 @@
 // and prints what became of them under each policy, or with -forecast how well the start of
 // jobs that waited more than a minute was foreseen when they were submitted.
 //
-//	go run ./bench/traces -dir DIR                       the table of policies
-//	go run ./bench/traces -dir DIR -forecast             forecasts, by how run times are known
-//	go run ./bench/traces -dir DIR -forecast -policy lxf
+//	go run ./bench/traces [-dir DIR]                     the table of policies
+//	go run ./bench/traces -forecast                      forecasts, by how run times are known
+//	go run ./bench/traces -forecast -policy lxf
 package main
 
 import (
@@ -46,7 +46,7 @@ func traces() []trace {
 }
 
 func main() {
-	dir := flag.String("dir", ".", "folder of the logs")
+	dir := flag.String("dir", "../shared/data/traces", "folder of the logs")
 	policy := flag.String("policy", "", "policies, with commas (default: fifo,easy,lxf; with -forecast: easy)")
 	foresee := flag.Bool("forecast", false, "measure forecasts of starts")
 	samples := flag.Int("samples", 1000, "forecasts for each log and method")

@@ -73,6 +73,7 @@ func openVault(ctx context.Context, opts Options) (_ *vault, err error) {
 		}
 		o.blobs = s
 	}
+	o.blobs = apart{o.blobs}
 	if o.db == nil {
 		if o.db, err = store.Open(ctx, filepath.Join(opts.Dir, "objects.db")); err != nil {
 			return nil, fmt.Errorf("open the object database: %w", err)
